@@ -1,0 +1,357 @@
+"""The Scene: one 4D representation that every system makes and everything else reads."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Float64, Num, UInt8
+
+from worldline.errors import InputError
+from worldline.geometry.projection import invert, pixel_grid, unproject
+from worldline.render import Rendering, View, render_points
+from worldline.scene.cameras import Cameras
+from worldline.scene.cloud import PointCloud, empty_cloud, even_quotas
+from worldline.scene.motion import Motion, MotionField, look_up
+from worldline.scene.scene_files import read_scene_files, write_scene_files
+from worldline.scene.timing import At, frame_index, frame_positions
+from worldline.scene.tracks import Tracks
+from worldline.scene.visibility import depth_test, project_to
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scene:
+    """N frames of one camera moving through a world that moves too.
+
+    World axes are the first frame's camera (OpenCV: x right, y down, z forward); lengths are in
+    scene units, which are metres only if `metric`. Pixels are (x, y) of `frames`, the top-left
+    pixel's centre at (0.5, 0.5). Arrays may be memory-mapped; they are never copied whole.
+
+    frames: RGB at the working size.
+    times: seconds, strictly increasing.
+    depth: z-depth, NaN where unknown.
+    confidence: of the depth, >= 0, larger is surer.
+    dynamic: probability that the pixel's point moves in the world.
+    motion: answers where a frame's points are at another time.
+    original_size: (width, height) of the input, in its pixels.
+    provenance: plain JSON values: system, source name, input hash, settings, versions, seconds
+        of each stage, warnings.
+
+    Raises InputError when the parts do not fit together.
+    """
+
+    frames: UInt8[np.ndarray, "N H W 3"]
+    times: Float64[np.ndarray, " N"]
+    cameras: Cameras
+    depth: Float32[np.ndarray, "N H W"]
+    confidence: Float32[np.ndarray, "N H W"]
+    dynamic: Float32[np.ndarray, "N H W"]
+    motion: MotionField
+    original_size: tuple[int, int]
+    metric: bool = False
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__
+        set_field(self, "frames", np.asanyarray(self.frames))
+        set_field(self, "times", np.asanyarray(self.times, dtype=np.float64))
+        for name in ("depth", "confidence", "dynamic"):
+            set_field(self, name, np.asanyarray(getattr(self, name), dtype=np.float32))
+        _check_parts(self)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        width, height = self.size
+        system = self.provenance.get("system", "unknown system")
+        return (
+            f"Scene({len(self)} frames of {width}x{height}, {self.times[0]:.2f}-"
+            f"{self.times[-1]:.2f} s, camera: {self.cameras.motion}, motion: {self.motion.kind}, "
+            f"{'metric' if self.metric else 'up to scale'}, {system})"
+        )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the frames, in working pixels."""
+        return self.frames.shape[2], self.frames.shape[1]
+
+    @property
+    def original_intrinsics(self) -> Float64[np.ndarray, "N 3 3"]:
+        """Intrinsics in pixels of the input, lens distortion undone."""
+        scale = np.array([*np.divide(self.original_size, self.size), 1.0])
+        return self.cameras.intrinsics * scale[:, None]
+
+    def query(self, i: int, at: At, pixels: Num[np.ndarray, "M 2"] | None = None) -> Motion:
+        """Displacement, confidence and visibility of frame i's points at other times.
+
+        at: a frame index (int), seconds (float), or a sequence of these, answered in one batch.
+        pixels: (x, y) in working pixels; None asks for every pixel.
+        Returns a Motion of shape [H,W] or [M], with [T] in front if `at` is a sequence. Between
+        frames, visibility is tested in the nearest frame.
+        """
+        i, positions, single, pixels = self._asked(i, at, pixels)
+        motion = self.motion.query(i, positions, pixels)
+        visible = motion.visible
+        if visible is None:
+            points = self._base(i, pixels) + motion.displacement
+            visible = np.empty(motion.confidence.shape, bool)
+            for t, j in enumerate(np.rint(positions).astype(np.int64)):
+                visible[t] = self._seen_in(j, points[t])
+        pick = 0 if single else slice(None)
+        return Motion(motion.displacement[pick], motion.confidence[pick], visible[pick])
+
+    def displacement(
+        self, i: int, at: At, pixels: Num[np.ndarray, "M 2"] | None = None
+    ) -> Float32[np.ndarray, "*shape 3"]:
+        """How far frame i's points have moved, in world axes, at another time.
+
+        Zero at the frame's own time. Arguments and shape as in `query`: [H,W,3] or [M,3], with
+        [T] in front if `at` is a sequence.
+        """
+        i, positions, single, pixels = self._asked(i, at, pixels)
+        moved = self.motion.query(i, positions, pixels).displacement
+        return moved[0] if single else moved
+
+    def pointmap(
+        self, i: int, at: At | None = None, pixels: Num[np.ndarray, "M 2"] | None = None
+    ) -> Float32[np.ndarray, "*shape 3"]:
+        """World points of frame i's pixels, where they are at time `at` (4RC, eq. 2).
+
+        at: None for the frame's own time; else as in `query`.
+        pixels: (x, y) in working pixels; between pixel centres, the depth is the nearest
+            pixel's along the exact ray. None asks for every pixel.
+        Returns [H,W,3] or [M,3], with [T] in front if `at` is a sequence; NaN where the depth is.
+        """
+        if at is None:
+            i = frame_index(i, len(self))
+            return self._base(i, None if pixels is None else self._checked(pixels))
+        i, positions, single, pixels = self._asked(i, at, pixels)
+        points = self._base(i, pixels) + self.motion.query(i, positions, pixels).displacement
+        return points[0] if single else points
+
+    def tracks(self, queries: Num[np.ndarray, "M 3"]) -> Tracks:
+        """Points followed through all frames.
+
+        queries: (frame, x, y), working pixels. Points of one frame are answered in one batch.
+        """
+        queries = np.asarray(queries, np.float64)
+        if queries.ndim != 2 or queries.shape[1] != 3:
+            raise InputError(f"queries have shape {queries.shape}; expected [M,3] (frame, x, y)")
+        if len(queries) and (queries[:, 0] % 1 != 0).any():
+            raise InputError("queries start at whole frames: (frame index, x, y)")
+        sources = [frame_index(int(i), len(self)) for i in queries[:, 0]]
+        count, n = len(queries), len(self)
+        tracks = Tracks(
+            np.empty((count, n, 3), np.float32),
+            np.empty((count, n), bool),
+            np.empty((count, n, 2), np.float32),
+            np.empty((count, n), np.float32),
+        )
+        for i in sorted(set(sources)):
+            rows = np.flatnonzero(np.array(sources) == i)
+            self._follow(i, self._checked(queries[rows, 1:]), tracks, rows)
+        return tracks
+
+    def complete(
+        self,
+        at: At,
+        max_points: int | None = None,
+        *,
+        seed: int = 0,
+        min_confidence: float | None = None,
+    ) -> PointCloud:
+        """All frames' points gathered at one time; pixels of unknown depth are left out.
+
+        max_points: at most so many, drawn before anything is computed, as evenly over the frames
+            as they allow; the same seed draws the same ones.
+        min_confidence: leaves out pixels whose depth is less sure.
+        """
+        positions, single = frame_positions(at, self.times)
+        if not single:
+            raise InputError("complete() gathers points at one time; call it once per time")
+        if max_points is not None and max_points < 0:
+            raise InputError(f"max_points is {max_points}; it must not be negative")
+        available = [int(self._usable(i, min_confidence).sum()) for i in range(len(self))]
+        quotas = even_quotas(np.array(available), max_points)
+        cloud, end = empty_cloud(int(quotas.sum())), 0
+        for i, quota in enumerate(quotas):
+            if not quota:
+                continue
+            chosen = np.flatnonzero(self._usable(i, min_confidence))
+            if quota < len(chosen):
+                generator = np.random.default_rng([seed, i])
+                chosen = np.sort(generator.choice(chosen, quota, replace=False))
+            start, end = end, end + quota
+            self._put_points(cloud, slice(start, end), i, positions, chosen)
+        return cloud
+
+    def render(
+        self, camera: int | View, at: At | None = None, *, max_points: int | None = 1_000_000
+    ) -> Rendering:
+        """The scene as `camera` sees it at a time, drawn from all frames' points.
+
+        camera: a frame index, or a `View` of one's own.
+        at: None is the camera's own frame's time, so it needs a frame index.
+        """
+        if isinstance(camera, View):
+            if at is None:
+                raise InputError("render() of a View needs a time: pass at=")
+            view, time = camera, at
+        else:
+            view, time = self._view(camera), camera if at is None else at
+        cloud = self.complete(time, max_points)
+        return _draw(cloud, view, self._patch_size(cloud))
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the scene to the directory `path`: whole or not at all.
+
+        Raises InputError when `path` exists (or, with overwrite, is not a scene), StorageError
+        when the disk refuses.
+        """
+        write_scene_files(self, path, overwrite=overwrite)
+
+    def _asked(
+        self, i: int, at: At, pixels: Num[np.ndarray, "M 2"] | None
+    ) -> tuple[int, Float64[np.ndarray, " T"], bool, Float64[np.ndarray, "M 2"] | None]:
+        positions, single = frame_positions(at, self.times)
+        checked = None if pixels is None else self._checked(pixels)
+        return frame_index(i, len(self)), positions, single, checked
+
+    def _checked(self, pixels: Num[np.ndarray, "M 2"] | None) -> Float64[np.ndarray, "M 2"] | None:
+        """Pixels as float64, all inside the frame (its right and lower borders included)."""
+        if pixels is None:
+            return None
+        pixels = np.asarray(pixels, np.float64)
+        if pixels.ndim != 2 or pixels.shape[1] != 2:
+            raise InputError(f"pixels have shape {pixels.shape}; expected [M,2] (x, y)")
+        outside = ~((pixels >= 0) & (pixels <= self.size)).all(axis=1)
+        if outside.any():
+            x, y = pixels[outside.argmax()]
+            raise InputError(
+                f"pixel ({x:g}, {y:g}) is outside the frame of {self.size[0]}x{self.size[1]}"
+            )
+        return pixels
+
+    def _base(
+        self, i: int, pixels: Float64[np.ndarray, "M 2"] | None
+    ) -> Float32[np.ndarray, "*shape 3"]:
+        """P_i at its own time, computed in float64."""
+        width, height = self.size
+        if pixels is None:
+            uv = pixel_grid(height, width, dtype=torch.float64).reshape(-1, 2)
+            depth = self.depth[i].reshape(-1)
+        else:
+            uv, depth = torch.from_numpy(pixels), look_up(self.depth[i], pixels)
+        points = unproject(
+            uv,
+            torch.from_numpy(depth.astype(np.float64)),
+            torch.from_numpy(np.array(self.cameras.intrinsics[i])),
+            torch.from_numpy(np.array(self.cameras.world_from_camera[i])),
+        )
+        shape = (height, width, 3) if pixels is None else (len(pixels), 3)
+        return points.to(torch.float32).numpy().reshape(shape)
+
+    def _seen_in(
+        self, j: int | np.integer, points: Float[np.ndarray, "*shape 3"]
+    ) -> Bool[np.ndarray, "*shape"]:
+        uv, z = project_to(
+            points.reshape(-1, 3), self.cameras.intrinsics[j], self.cameras.camera_from_world[j]
+        )
+        return depth_test(uv, z, self.depth[j]).reshape(points.shape[:-1])
+
+    def _follow(
+        self, i: int, pixels: Float64[np.ndarray, "M 2"], tracks: Tracks, rows: np.ndarray
+    ) -> None:
+        """Fill in the tracks that start in frame i."""
+        motion = self.motion.query(i, np.arange(len(self), dtype=np.float64), pixels)
+        points = self._base(i, pixels) + motion.displacement
+        camera_from_world = self.cameras.camera_from_world
+        for j, at_j in enumerate(points):
+            uv, z = project_to(at_j, self.cameras.intrinsics[j], camera_from_world[j])
+            visible = depth_test(uv, z, self.depth[j])
+            if motion.visible is not None:
+                visible &= motion.visible[j]
+            tracks.xyz[rows, j] = at_j
+            tracks.uv[rows, j] = uv
+            tracks.visible[rows, j] = visible
+            tracks.confidence[rows, j] = motion.confidence[j]
+
+    def _usable(self, i: int, min_confidence: float | None) -> Bool[np.ndarray, "H W"]:
+        usable = np.isfinite(self.depth[i]) & (self.depth[i] > 0)
+        return usable if min_confidence is None else usable & (self.confidence[i] >= min_confidence)
+
+    def _put_points(
+        self,
+        cloud: PointCloud,
+        where: slice,
+        i: int,
+        positions: Float64[np.ndarray, " 1"],
+        chosen: np.ndarray,
+    ) -> None:
+        """Fill in frame i's chosen pixels (flat indices) at the time asked."""
+        width = self.size[0]
+        row, column = chosen // width, chosen % width
+        pixels = np.stack([column, row], axis=-1) + 0.5
+        moved = self.motion.query(i, positions, pixels).displacement[0]
+        cloud.xyz[where] = self._base(i, pixels) + moved
+        cloud.rgb[where] = self.frames[i, row, column]
+        cloud.confidence[where] = self.confidence[i, row, column]
+        cloud.source_frame[where] = i
+        cloud.dynamic[where] = self.dynamic[i, row, column]
+
+    def _view(self, i: int) -> View:
+        i = frame_index(i, len(self), "camera")
+        return View(self.cameras.intrinsics[i], self.cameras.world_from_camera[i], self.size)
+
+    def _patch_size(self, cloud: PointCloud) -> Float32[np.ndarray, " P"]:
+        """Side of the surface patch each point stands for: a pixel's, larger if few were drawn."""
+        source = cloud.source_frame
+        distance = np.linalg.norm(
+            cloud.xyz - self.cameras.world_from_camera[source, :3, 3], axis=-1
+        )
+        drawn = np.bincount(source, minlength=len(self))
+        sparser = np.sqrt(self.size[0] * self.size[1] / np.maximum(drawn, 1))
+        patch = distance / self.cameras.intrinsics[source, 0, 0] * sparser[source]
+        return patch.astype(np.float32)
+
+
+def load_scene(path: str | Path) -> Scene:
+    """The scene saved at `path`, memory-mapped: arrays are read when they are used.
+
+    Raises InputError when there is no scene or a newer Worldline wrote it, StorageError when its
+    files are damaged.
+    """
+    return Scene(**read_scene_files(path))
+
+
+def _check_parts(scene: Scene) -> None:
+    """InputError unless the parts have the shapes that a scene's parts have."""
+    shape, dtype = scene.frames.shape, scene.frames.dtype
+    if len(shape) != 4 or shape[3] != 3 or dtype != np.uint8 or 0 in shape:
+        raise InputError(f"frames are {dtype} {shape}; expected uint8 [N,H,W,3]")
+    for name in ("depth", "confidence", "dynamic"):
+        if (got := getattr(scene, name).shape) != shape[:3]:
+            raise InputError(f"{name} has shape {got}; expected {shape[:3]}, one per frame pixel")
+    if len(scene.cameras) != shape[0]:
+        raise InputError(f"there are {len(scene.cameras)} cameras for {shape[0]} frames")
+    times = scene.times
+    if times.shape != shape[:1] or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+        raise InputError(f"times must be {shape[0]} strictly increasing seconds")
+    if len(scene.original_size) != 2 or min(scene.original_size) < 1:
+        raise InputError(f"original_size is {scene.original_size}; expected (width, height)")
+
+
+def _draw(cloud: PointCloud, view: View, patch: Float32[np.ndarray, " P"]) -> Rendering:
+    """The cloud as the view sees it."""
+    world_from_camera = torch.from_numpy(np.array(view.world_from_camera, np.float64))
+    image, depth, alpha = render_points(
+        torch.from_numpy(cloud.xyz),
+        torch.from_numpy(cloud.rgb),
+        torch.from_numpy(np.array(view.intrinsics, np.float64)),
+        invert(world_from_camera),
+        view.size,
+        patch=torch.from_numpy(patch),
+    )
+    return Rendering(image.numpy(), depth.numpy(), alpha.numpy())
