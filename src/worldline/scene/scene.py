@@ -219,10 +219,8 @@ class Scene:
         checked = None if pixels is None else self._checked(pixels)
         return frame_index(i, len(self)), positions, single, checked
 
-    def _checked(self, pixels: Num[np.ndarray, "M 2"] | None) -> Float64[np.ndarray, "M 2"] | None:
+    def _checked(self, pixels: Num[np.ndarray, "M 2"]) -> Float64[np.ndarray, "M 2"]:
         """Pixels as float64, all inside the frame (its right and lower borders included)."""
-        if pixels is None:
-            return None
         pixels = np.asarray(pixels, np.float64)
         if pixels.ndim != 2 or pixels.shape[1] != 2:
             raise InputError(f"pixels have shape {pixels.shape}; expected [M,2] (x, y)")

@@ -59,8 +59,12 @@ def read_scene_files(path: str | Path) -> dict[str, Any]:
         }
         distortion = meta["cameras"]["distortion"]
         cameras = Cameras(
-            **{name: arrays[name] for name in _CAMERAS},
-            **{"motion": meta["cameras"]["motion"], "distortion": distortion and tuple(distortion)},
+            world_from_camera=arrays["world_from_camera"],
+            intrinsics=arrays["intrinsics"],
+            registered=arrays["registered"],
+            focal_sigma=arrays["focal_sigma"],
+            motion=meta["cameras"]["motion"],
+            distortion=None if distortion is None else tuple(distortion),
         )
         width, height = meta["original_size"]
         return {

@@ -1,0 +1,57 @@
+"""Point clouds as binary PLY, which every viewer of points and meshes reads."""
+
+from pathlib import Path
+
+import numpy as np
+
+from worldline.scene import PointCloud
+from worldline.scene.store import atomic_file, flush
+
+_VERTEX = np.dtype(
+    [
+        ("x", "<f4"),
+        ("y", "<f4"),
+        ("z", "<f4"),
+        ("red", "u1"),
+        ("green", "u1"),
+        ("blue", "u1"),
+        ("confidence", "<f4"),
+        ("dynamic", "<f4"),
+        ("frame", "<i4"),
+    ]
+)
+_PLY_TYPES = {"f4": "float", "u1": "uchar", "i4": "int"}
+
+
+def write_ply(cloud: PointCloud, path: str | Path) -> None:
+    """Write the points, their colours and their origin as binary little-endian PLY.
+
+    Axes are the scene's: x right, y down, z forward from the first camera. `confidence`,
+    `dynamic` and `frame` (the source frame) are extra properties that viewers may ignore. What
+    was at `path` is replaced only by the whole new file. Raises StorageError when the disk
+    refuses.
+    """
+    vertices = np.empty(len(cloud), _VERTEX)
+    for axis, name in enumerate("xyz"):
+        vertices[name] = cloud.xyz[:, axis]
+    for channel, name in enumerate(("red", "green", "blue")):
+        vertices[name] = cloud.rgb[:, channel]
+    vertices["confidence"] = cloud.confidence
+    vertices["dynamic"] = cloud.dynamic
+    vertices["frame"] = cloud.source_frame
+    with atomic_file(path, needed=vertices.nbytes) as partial, partial.open("wb") as file:
+        file.write(_header(len(cloud)))
+        file.write(vertices.view(np.uint8).data)
+        file.flush()
+        flush(file.fileno())
+
+
+def _header(count: int) -> bytes:
+    properties = "".join(
+        f"property {_PLY_TYPES[code.lstrip('<|')]} {name}\n" for name, code in _VERTEX.descr
+    )
+    return (
+        "ply\nformat binary_little_endian 1.0\n"
+        "comment worldline: x right, y down, z forward from the first camera\n"
+        f"element vertex {count}\n{properties}end_header\n"
+    ).encode("ascii")
