@@ -3,11 +3,15 @@
 import os
 import struct
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.sidedata.sidedata import SideDataContainer
+from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from jaxtyping import Float64, UInt8
 
@@ -21,6 +25,8 @@ from worldline.io.selection import Progress, Reading, Selection
 NOT_VIDEO_FORMATS = {"tty", "hls", "dash", "concat", "ffmetadata", "image2", "bin", "xbin"}
 DECODER_PIXELS = 64_000_000  # pixels in flight over all decoder threads: 8K gets one thread
 BT709, UNSPECIFIED = 1, 2  # AVColorSpace
+# libswscale's quick paths are up to 2 levels too dark and repeat chroma in blocks
+EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 PQ = 16  # AVColorTransferCharacteristic: SMPTE 2084
 
 
@@ -208,16 +214,19 @@ def rgb_of(frame: VideoFrame) -> tuple[UInt8[np.ndarray, "h w 3"], bool]:
         return over_black(rgba), bool(rgba[..., 3].min() < 255)
     # players take untagged HD for BT.709 where libswscale would take BT.601
     guess = not form.is_rgb and frame.colorspace == UNSPECIFIED and frame.height >= 720
-    rgb = frame.reformat(format="rgb24", src_colorspace=BT709 if guess else None)
+    rgb = frame.reformat(
+        format="rgb24", src_colorspace=BT709 if guess else None, interpolation=EXACT
+    )
     return rgb.to_ndarray(), False
 
 
 def turn_of_frame(frame: VideoFrame) -> tuple[Turn, bool]:
     """How to put a frame upright by its display matrix, and whether that is only nearly so."""
-    try:
-        matrix = struct.unpack("=9i", bytes(frame.side_data["DISPLAYMATRIX"]))
-    except KeyError:
+    # PyAV's stubs take this mapping for that of packets
+    data = cast(SideDataContainer, frame.side_data).get(SideDataType.DISPLAYMATRIX)
+    if data is None:
         return UPRIGHT, False
+    matrix = struct.unpack("=9i", bytes(data))
     a, b, c, d = (abs(matrix[i]) for i in (0, 1, 3, 4))
     return turn_of_matrix(matrix), min(a + d, b + c) > 0.01 * max(a + d, b + c)
 
