@@ -1,6 +1,7 @@
 """A scene as one NumPy archive, for whoever wants arrays and nothing else."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def write_npz(scene: Scene, path: str | Path, *, frames: bool = True) -> None:
     refuses.
     """
     cameras = scene.cameras
-    arrays = {
+    arrays: dict[str, Any] = {
         "times": scene.times,
         "world_from_camera": cameras.world_from_camera,
         "intrinsics": scene.original_intrinsics,

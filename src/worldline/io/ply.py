@@ -7,20 +7,19 @@ import numpy as np
 from worldline.scene import PointCloud
 from worldline.scene.store import atomic_file, flush
 
-_VERTEX = np.dtype(
-    [
-        ("x", "<f4"),
-        ("y", "<f4"),
-        ("z", "<f4"),
-        ("red", "u1"),
-        ("green", "u1"),
-        ("blue", "u1"),
-        ("confidence", "<f4"),
-        ("dynamic", "<f4"),
-        ("frame", "<i4"),
-    ]
+# name, numpy type, PLY type: one vertex as it lies in the file
+_PROPERTIES = (
+    ("x", "<f4", "float"),
+    ("y", "<f4", "float"),
+    ("z", "<f4", "float"),
+    ("red", "u1", "uchar"),
+    ("green", "u1", "uchar"),
+    ("blue", "u1", "uchar"),
+    ("confidence", "<f4", "float"),
+    ("dynamic", "<f4", "float"),
+    ("frame", "<i4", "int"),
 )
-_PLY_TYPES = {"f4": "float", "u1": "uchar", "i4": "int"}
+_VERTEX = np.dtype([(name, code) for name, code, _ in _PROPERTIES])
 
 
 def write_ply(cloud: PointCloud, path: str | Path) -> None:
@@ -47,9 +46,7 @@ def write_ply(cloud: PointCloud, path: str | Path) -> None:
 
 
 def _header(count: int) -> bytes:
-    properties = "".join(
-        f"property {_PLY_TYPES[code.lstrip('<|')]} {name}\n" for name, code in _VERTEX.descr
-    )
+    properties = "".join(f"property {ply_type} {name}\n" for name, _, ply_type in _PROPERTIES)
     return (
         "ply\nformat binary_little_endian 1.0\n"
         "comment worldline: x right, y down, z forward from the first camera\n"
