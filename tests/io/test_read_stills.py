@@ -70,6 +70,12 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path):
     assert (frame[..., 0] == frame[..., 2]).all()
 
 
+@pytest.mark.parametrize("suffix", ["bmp", "jpg", "ppm", "tif", "webp"])
+def test_every_common_file_kind_is_read(tmp_path: Path, suffix: str):
+    frame = one_image(tmp_path / f"image.{suffix}", Image.fromarray(numbered_frame(5, 96, 64)))
+    assert number_of(frame) == 5
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1", "LA", "YCbCr"])
 def test_other_pixel_kinds_keep_their_brightness(tmp_path: Path, mode: str):
     left_dark = np.zeros((64, 96), np.uint8)
@@ -185,7 +191,7 @@ def test_what_a_folder_holds_beside_its_images_is_said_not_read(tmp_path: Path):
     (folder / "meta.json").write_text("{}")
     assert read_clip(folder).notes == ()
     (folder / "clip.mov").touch()
-    assert "1 files were left out, clip.mov" in read_clip(folder).notes[0]
+    assert "no readable images: 1, clip.mov first" in read_clip(folder).notes[0]
 
 
 def test_an_animated_png_is_a_video(tmp_path: Path):

@@ -82,11 +82,9 @@ class Decoder:
         missing = None if self.finished else self._missing()
         notes = [missing] if missing else []
         if self.damaged and not missing:
-            notes.append(f"{self.damaged} damaged frames could not be decoded and are left out.")
+            notes.append(f"Damaged frames, left out: {self.damaged}.")
         if self.guessed_times:
-            notes.append(
-                f"{self.guessed_times} frames had no time stamp and were taken as evenly spaced."
-            )
+            notes.append(f"Frames without a time stamp, spaced evenly: {self.guessed_times}.")
         return notes
 
     def _packets(self) -> Iterator[av.Packet | None]:

@@ -158,7 +158,7 @@ def _images(entries: Sequence[Path], what: str, name: str) -> _Found:
         )
     left_out = sorted({*videos, *others}, key=natural_key)
     notes = (
-        (f"{len(left_out)} files were left out, {left_out[0].name} first: not readable images.",)
+        (f"Files left out, as no readable images: {len(left_out)}, {left_out[0].name} first.",)
         if left_out
         else ()
     )
@@ -199,7 +199,10 @@ def _fingerprint(files: Sequence[Path]) -> str:
         if len(files) > 1:
             # the length keeps names and contents apart
             digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as stream:
-            while block := stream.read(HASH_BLOCK):
-                digest.update(block)
+        try:
+            with file.open("rb") as stream:
+                while block := stream.read(HASH_BLOCK):
+                    digest.update(block)
+        except OSError as error:  # one that stride left out, or a disk that fails
+            raise InputError(f"{file.name}: cannot be read ({error.strerror}).") from error
     return digest.hexdigest()

@@ -71,7 +71,7 @@ def _read(path: Path, selection: Selection, progress: Progress | None, seek: boo
         times, moved = strictly_increasing(kept.times, decoder.period * selection.stride)
         notes = [*kept.notes, *decoder.notes(), *selection.cut_notes(len(kept.frames), total)]
         if moved:
-            notes.append(f"{moved} time stamps did not increase and were moved.")
+            notes.append(f"Time stamps that did not increase and were moved: {moved}.")
         original = kept.original_size
         focal = focal_of_metadata({**container.metadata, **stream.metadata}, original)
         return Reading(stacked(kept.frames), times, total, original, focal, notes)
