@@ -9,6 +9,7 @@ import pytest
 from media import number_of, numbered_frame, numbered_video, write_video
 
 from worldline.errors import InputError
+from worldline.io import decoder as decoder_module
 from worldline.io import read_clip
 from worldline.io import video as video_module
 from worldline.io.pixels import TURN_BY_ORIENTATION, turn_of_matrix
@@ -186,6 +187,15 @@ def test_seeking_far_into_a_video_changes_nothing(tmp_path: Path, name: str):
     assert first.total == expected.sum()
 
 
+def test_a_seek_that_lands_too_late_is_made_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Broken indices exist: the reader starts over from the beginning."""
+    path = numbered_video(tmp_path / "long.mp4", 120, options={"g": "12"})
+    monkeypatch.setattr(decoder_module, "SEEK_MARGIN", -1.0)
+    clip = read_clip(path, start=2.0)
+    assert clip.total == 60
+    assert clip.times[0] == 2.0
+
+
 def test_only_kept_frames_are_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = numbered_video(tmp_path / "v.mp4", 48)
     converted = []
@@ -218,6 +228,21 @@ def test_a_video_cut_in_the_middle_gives_the_frames_that_are_there(tmp_path: Pat
     assert 1 <= len(clip.frames) < 48
     assert f"cut short: {len(clip.frames)} of 48 frames" in clip.notes[0]
     assert [number_of(frame) for frame in clip.frames] == list(range(len(clip.frames)))
+
+
+def test_a_frame_of_which_a_part_is_missing_is_not_made_up(tmp_path: Path):
+    """libav would fill the lower half of the last picture by guessing."""
+    path = numbered_video(
+        tmp_path / "v.mov",
+        6,
+        codec="mpeg4",
+        options={"g": "1"},
+        container_options={"movflags": "faststart"},
+    )
+    path.write_bytes(path.read_bytes()[:-70])  # of 147 bytes a frame
+    clip = read_clip(path)
+    assert clip.notes == ("The file is cut short: 5 of 6 frames could be read.",)
+    assert len(clip.frames) == clip.total == 5
 
 
 def test_a_webm_cut_in_the_middle_says_where_its_frames_end(tmp_path: Path):
