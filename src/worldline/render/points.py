@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
 from worldline.errors import InputError
@@ -113,10 +113,10 @@ def _grow(
         front = torch.minimum(front, z)
     total = torch.zeros_like(front)
     mean = torch.zeros(4, *front.shape, dtype=front.dtype, device=front.device)
-    for z, values, weight in _neighbours(layer):
+    for z, values, closeness in _neighbours(layer):
         # The whole front surface blends, the splats centred nearest the most, so that
         # neighbouring frames' points do not fight for a pixel.
-        weight = weight * (z <= front * (1 + _SAME_SURFACE)) * torch.isfinite(z)
+        weight = closeness * (z <= front * (1 + _SAME_SURFACE)) * torch.isfinite(z)
         total += weight
         mean += weight * torch.nan_to_num(values, posinf=0.0)
     mean /= total.clamp_min(1e-37)
