@@ -1,0 +1,111 @@
+"""`worldline reconstruct`: a video, images or one image become a scene on the disk."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import tyro
+from tyro.conf import arg
+
+from worldline.cli.output import console, print_json
+from worldline.cli.progress import progress
+from worldline.systems.registry import SYSTEMS
+
+# what the help shows as each option's value
+Folder: TypeAlias = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
+Picture: TypeAlias = Annotated[Path | None, arg(metavar="PNG", help_behavior_hint="")]
+Number: TypeAlias = Annotated[float | None, arg(metavar="NUMBER", help_behavior_hint="")]
+Count: TypeAlias = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
+Text: TypeAlias = Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")]
+Flag: TypeAlias = Annotated[bool, arg(help_behavior_hint="")]
+SystemName: TypeAlias = Annotated[
+    str,
+    arg(metavar="NAME", help="; ".join(f"{one.name}: {one.summary}" for one in SYSTEMS.values())),
+]
+
+
+def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
+    source: tyro.conf.Positional[str],
+    *,
+    out: Folder = None,
+    system: SystemName = "classic",
+    start: Number = None,
+    end: Number = None,
+    stride: Annotated[int, arg(metavar="N")] = 1,
+    max_frames: Count = None,
+    size: Annotated[int | None, arg(metavar="PIXELS")] = 640,
+    focal: Number = None,
+    intrinsics: Text = None,
+    seed: Annotated[int, arg(metavar="N")] = 0,
+    overwrite: Flag = False,
+    sheet: Picture = None,
+    json: Flag = False,
+    quiet: Flag = False,
+) -> None:
+    """Turn a video, a folder of images, a glob or one image into a scene.
+
+    A run that was stopped or killed resumes when the same command is given again.
+
+    Args:
+        source: video, folder of images, quoted glob such as "shots/*.jpg", or one image.
+        out: directory to write the scene to; without it SOURCE's name with .scene, here.
+        system: how; a name in worldline.systems.SYSTEMS.
+        start: first time to keep, in seconds of the source.
+        end: frames at or after this time are left out, in seconds.
+        stride: keep every STRIDE-th frame.
+        max_frames: keep at most so many of those, the first ones.
+        size: longest side to work at, in pixels; never enlarges; None: as it is.
+        focal: focal length in pixels of the original, if it is known.
+        intrinsics: fx,fy,cx,cy[,k1,k2,p1,p2[,k3]] in pixels of the original, or a .json or .npz.
+        seed: of all random choices.
+        overwrite: replace the scene that is at OUT.
+        sheet: write a picture of frames, depth, masks and tracks to this PNG.
+        json: print one JSON object instead of words.
+        quiet: show no progress.
+    """
+    target = out or default_out(source)
+    with progress(quiet=quiet) as listener:
+        from worldline.systems import reconstruct as make
+
+        scene = make(
+            source,
+            out=target,
+            system=system,
+            start=start,
+            end=end,
+            stride=stride,
+            max_frames=max_frames,
+            size=size,
+            focal=focal,
+            intrinsics=None if intrinsics is None else parse_intrinsics(intrinsics),
+            seed=seed,
+            overwrite=overwrite,
+            listener=listener,
+        )
+    from worldline.cli.summary import look_lines, scene_facts, summary_lines
+
+    if sheet is not None:
+        from worldline.io.sheet import write_sheet
+
+        write_sheet(scene, sheet)
+    facts = scene_facts(scene, target)
+    if json:
+        print_json(facts | {"sheet": None if sheet is None else str(sheet)})
+        return
+    seen = [] if sheet is None else [f"picture   {sheet}"]
+    console().print("\n".join([*summary_lines(facts), *look_lines(target), *seen]))
+
+
+def default_out(source: str) -> Path:
+    """The source's name with .scene, in the current directory; for a glob, its folder's name."""
+    path = Path(source)
+    if set(path.name) & set("*?["):
+        path = path.parent
+    return Path(f"{path.stem or path.resolve().name or 'clip'}.scene")
+
+
+def parse_intrinsics(text: str) -> str | tuple[float, ...]:
+    """Numbers if the text is some, separated by commas; else it is a file's path."""
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError:
+        return text

@@ -1,0 +1,49 @@
+"""The systems that make scenes. A new one is one package beside this file and one line here."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from worldline.errors import InputError
+
+
+@dataclass(frozen=True)
+class System:
+    """One way to make a Scene.
+
+    revision: changes with whatever changes the results, so that stages which an older revision
+        left behind are not resumed.
+    loader: "package.module:function", imported when it is first used; the function is
+        `(clip: Clip, stages: Stages, *, seed: int) -> Scene`.
+    """
+
+    name: str
+    summary: str
+    revision: str
+    loader: str
+
+    def load(self) -> Callable[..., Any]:
+        """Import the system's function."""
+        module, _, function = self.loader.partition(":")
+        return getattr(importlib.import_module(module), function)
+
+
+SYSTEMS = {
+    system.name: system
+    for system in (
+        System(
+            "classic",
+            "optical flow, structure from motion and triangulation; no networks, runs on a CPU",
+            "1",
+            "worldline.systems.classic:classic",
+        ),
+    )
+}
+
+
+def find_system(name: str) -> System:
+    """The system of that name. Raises InputError for a name that is not registered."""
+    if name not in SYSTEMS:
+        raise InputError(f"there is no system {name!r}; there is: {', '.join(sorted(SYSTEMS))}")
+    return SYSTEMS[name]
