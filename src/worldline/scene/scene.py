@@ -98,7 +98,7 @@ class Scene:
             points = self._base(i, pixels) + motion.displacement
             visible = np.empty(motion.confidence.shape, bool)
             for t, j in enumerate(np.rint(positions).astype(np.int64)):
-                visible[t] = self._seen_in(j, points[t])
+                visible[t] = self._seen_in(j, points[t])[1]
         pick = 0 if single else slice(None)
         return Motion(motion.displacement[pick], motion.confidence[pick], visible[pick])
 
@@ -142,17 +142,22 @@ class Scene:
         if len(queries) and (queries[:, 0] % 1 != 0).any():
             raise InputError("queries start at whole frames: (frame index, x, y)")
         sources = [frame_index(int(i), len(self)) for i in queries[:, 0]]
-        count, n = len(queries), len(self)
-        tracks = Tracks(
-            np.empty((count, n, 3), np.float32),
-            np.empty((count, n), bool),
-            np.empty((count, n, 2), np.float32),
-            np.empty((count, n), np.float32),
-        )
+        shape = (len(queries), len(self))
+        xyz, confidence = np.empty((*shape, 3), np.float32), np.empty(shape, np.float32)
+        uv, visible = np.empty((*shape, 2), np.float32), np.ones(shape, bool)
+        everywhen = np.arange(len(self), dtype=np.float64)
         for i in sorted(set(sources)):
             rows = np.flatnonzero(np.array(sources) == i)
-            self._follow(i, self._checked(queries[rows, 1:]), tracks, rows)
-        return tracks
+            pixels = self._checked(queries[rows, 1:])
+            motion = self.motion.query(i, everywhen, pixels)
+            xyz[rows] = (self._base(i, pixels) + motion.displacement).swapaxes(0, 1)
+            confidence[rows] = motion.confidence.T
+            if motion.visible is not None:
+                visible[rows] = motion.visible.T
+        for j in range(len(self)):
+            uv[:, j], seen = self._seen_in(j, xyz[:, j])
+            visible[:, j] &= seen
+        return Tracks(xyz, visible, uv, confidence)
 
     def complete(
         self,
@@ -253,28 +258,13 @@ class Scene:
 
     def _seen_in(
         self, j: int | np.integer, points: Float[np.ndarray, "*shape 3"]
-    ) -> Bool[np.ndarray, "*shape"]:
+    ) -> tuple[Float[np.ndarray, "*shape 2"], Bool[np.ndarray, "*shape"]]:
+        """Where frame j's camera has the world points, and whether it sees them there."""
         uv, z = project_to(
             points.reshape(-1, 3), self.cameras.intrinsics[j], self.cameras.camera_from_world[j]
         )
-        return depth_test(uv, z, self.depth[j]).reshape(points.shape[:-1])
-
-    def _follow(
-        self, i: int, pixels: Float64[np.ndarray, "M 2"], tracks: Tracks, rows: np.ndarray
-    ) -> None:
-        """Fill in the tracks that start in frame i."""
-        motion = self.motion.query(i, np.arange(len(self), dtype=np.float64), pixels)
-        points = self._base(i, pixels) + motion.displacement
-        camera_from_world = self.cameras.camera_from_world
-        for j, at_j in enumerate(points):
-            uv, z = project_to(at_j, self.cameras.intrinsics[j], camera_from_world[j])
-            visible = depth_test(uv, z, self.depth[j])
-            if motion.visible is not None:
-                visible &= motion.visible[j]
-            tracks.xyz[rows, j] = at_j
-            tracks.uv[rows, j] = uv
-            tracks.visible[rows, j] = visible
-            tracks.confidence[rows, j] = motion.confidence[j]
+        shape = points.shape[:-1]
+        return uv.reshape(*shape, 2), depth_test(uv, z, self.depth[j]).reshape(shape)
 
     def _usable(self, i: int, min_confidence: float | None) -> Bool[np.ndarray, "H W"]:
         usable = np.isfinite(self.depth[i]) & (self.depth[i] > 0)
