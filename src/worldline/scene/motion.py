@@ -198,19 +198,19 @@ class TrackField:
         seen = np.flatnonzero(self.visible[:, source] & in_frame)
         if len(seen) == 0:
             return np.zeros((len(at), len(uv), 3)), np.zeros((len(at), len(uv)))
-        weights, nearest = self._weights(source, seen, uv)
-        home = self.xyz[seen, source].astype(np.float64)
-        away = _between_frames(self.xyz[seen].astype(np.float64), at)
-        moved = weights @ (away - home[:, None]).reshape(len(seen), -1)
-        visible = weights @ _between_frames(self.visible[seen].astype(np.float64), at)
+        weights, used, nearest = self._weights(source, seen, uv)
+        home = self.xyz[used, source].astype(np.float64)
+        away = _between_frames(self.xyz[used].astype(np.float64), at)
+        moved = weights @ (away - home[:, None]).reshape(len(used), -1)
+        visible = weights @ _between_frames(self.visible[used].astype(np.float64), at)
         reach = _REACH * np.hypot(*self.dynamic.shape[1:])
         confidence = visible * np.exp(-0.5 * (nearest / reach) ** 2)[:, None]
         return moved.reshape(len(uv), len(at), 3).swapaxes(0, 1), confidence.T
 
     def _weights(
         self, source: int, seen: Int[np.ndarray, " S"], uv: Float[np.ndarray, "P 2"]
-    ) -> tuple[csr_array, Float[np.ndarray, " P"]]:
-        """Row-stochastic [P,S] weights of tracks per pixel; distance to the nearest track."""
+    ) -> tuple[csr_array, Int[np.ndarray, " U"], Float[np.ndarray, " P"]]:
+        """Weights [P,U], rows summing to 1, of the tracks used; distance to the nearest track."""
         track_uv = self.uv[seen, source].astype(np.float64)
         k = min(_NEIGHBOURS, len(seen))
         distance, index = cKDTree(track_uv).query(uv, k=range(1, k + 1))
@@ -225,9 +225,10 @@ class TrackField:
         # As a softmax, the best neighbour keeps its weight however far off all of them are.
         weight = np.exp(log_weight - log_weight.max(axis=1, keepdims=True))
         weight /= weight.sum(axis=1, keepdims=True)
+        used, column = np.unique(index.ravel(), return_inverse=True)
         starts = np.arange(0, weight.size + 1, k)
-        matrix = csr_array((weight.ravel(), index.ravel(), starts), shape=(len(uv), len(seen)))
-        return matrix, distance[:, 0]
+        matrix = csr_array((weight.ravel(), column, starts), shape=(len(uv), len(used)))
+        return matrix, seen[used], distance[:, 0]
 
 
 @register("tracks")
