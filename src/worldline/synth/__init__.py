@@ -1,1 +1,1 @@
-"""TODO"""
+"""Procedural worlds with exact truth: a small ray caster, and the demo clip made with it."""

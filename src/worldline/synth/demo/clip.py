@@ -1,0 +1,54 @@
+"""The demo clip as a file: where it lies and how it is made."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from jaxtyping import UInt8
+
+from worldline.synth.demo.stage import FRAME_RATE, FRAMES, SIZE, demo_cameras, demo_world
+from worldline.synth.render import render
+
+NOISE = 1.2  # standard deviation of the sensor noise in grey levels
+QUALITY = "21"  # the best x264 rate factor that stays below 500 KB
+
+
+def demo_clip_path() -> Path:
+    """The clip that comes with the package: 48 frames, 480 x 270, 24 frames a second, H.264."""
+    return Path(__file__).with_name("clip.mp4")
+
+
+def demo_frames(frame_indices: list[int] | None = None) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """Renders the clip's frames one after the other, sensor noise included (seconds each).
+
+    The noise of a frame depends on its index alone, so any choice of frames looks the same.
+    """
+    world, cameras = demo_world(), demo_cameras()
+    for i in range(FRAMES) if frame_indices is None else frame_indices:
+        one = dataclasses.replace(
+            cameras,
+            world_from_camera=cameras.world_from_camera[i : i + 1],
+            times=cameras.times[i : i + 1],
+        )
+        rgb = render(world, one).rgb
+        assert rgb is not None  # colour is on by default
+        levels = 255 * rgb[0].numpy()
+        noisy = levels + np.random.default_rng(i).normal(0, NOISE, levels.shape)
+        yield noisy.round().clip(0, 255).astype(np.uint8)
+
+
+def write_demo_clip(path: Path) -> None:
+    """Renders and encodes the demo clip, which takes minutes.
+
+    The pictures are the same everywhere up to rounding; the bytes depend on the encoder's version.
+    """
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FRAME_RATE)
+        stream.width, stream.height = SIZE
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": QUALITY, "preset": "veryslow"}
+        for picture in demo_frames():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
