@@ -4,7 +4,6 @@ Points are first gathered to one splat per pixel, then the splats grow over thei
 that the cost of large patches grows with the picture and not with the number of points.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,17 +107,21 @@ def _grow(
     layer: Float[Tensor, "7 Y X"],
 ) -> tuple[UInt8[Tensor, "H W 3"], Float[Tensor, "H W"], Float[Tensor, "H W"]]:
     """Image, depth and alpha of the splats, each grown to the square that it covers."""
-    front = torch.full_like(_shifted(layer[6], 0, 0), torch.inf)
-    for z, _, _ in _neighbours(layer):
-        front = torch.minimum(front, z)
+    reach = int(layer[2].max() + 0.5)
+    shape = [size - 2 * MAX_RADIUS for size in layer.shape[1:]]
+    front = torch.full(shape, torch.inf, dtype=layer.dtype, device=layer.device)
+    for dy in range(-reach, reach + 1):
+        z, _, _ = _neighbours(layer, dy, reach)
+        front = torch.minimum(front, z.amin(dim=-1))
     total = torch.zeros_like(front)
-    mean = torch.zeros(4, *front.shape, dtype=front.dtype, device=front.device)
-    for z, values, closeness in _neighbours(layer):
+    mean = torch.zeros(4, *shape, dtype=front.dtype, device=front.device)
+    for dy in range(-reach, reach + 1):
         # The whole front surface blends, the splats centred nearest the most, so that
         # neighbouring frames' points do not fight for a pixel.
-        weight = closeness * (z <= front * (1 + _SAME_SURFACE)) * torch.isfinite(z)
-        total += weight
-        mean += weight * torch.nan_to_num(values, posinf=0.0)
+        z, values, closeness = _neighbours(layer, dy, reach)
+        weight = closeness * ((z <= front[..., None] * (1 + _SAME_SURFACE)) & torch.isfinite(z))
+        total += weight.sum(dim=-1)
+        mean += (weight * torch.nan_to_num(values, posinf=0.0)).sum(dim=-1)
     mean /= total.clamp_min(1e-37)
     covered = torch.isfinite(front)
     image = mean[:3].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous()
@@ -126,26 +129,19 @@ def _grow(
 
 
 def _neighbours(
-    layer: Float[Tensor, "7 Y X"],
-) -> Iterator[tuple[Float[Tensor, "H W"], Float[Tensor, "4 H W"], Float[Tensor, "H W"]]]:
-    """For every offset, what the frame's pixels get from their neighbours there.
+    layer: Float[Tensor, "7 Y X"], dy: int, reach: int
+) -> tuple[Float[Tensor, "H W K"], Float[Tensor, "4 H W K"], Float[Tensor, "H W K"]]:
+    """What the frame's pixels get from the K = 2 reach + 1 splats in the row dy above them.
 
-    Gives z (infinite where the neighbour's splat does not reach), (r, g, b, z), and weight.
+    Gives z (infinite where that splat does not reach the pixel), (r, g, b, z), and weight.
     """
-    reach = int(layer[2].max() + 0.5)
-    for dy in range(-reach, reach + 1):
-        for dx in range(-reach, reach + 1):
-            x, y, half, z = (_shifted(layer[k], dx, dy) for k in (0, 1, 2, 6))
-            away_x, away_y = (dx + 0.5 - x).abs(), (dy + 0.5 - y).abs()
-            reached = (away_x <= half) & (away_y <= half)
-            if dx == 0 and dy == 0:  # a point always covers its own pixel
-                reached = torch.ones_like(reached)
-            weight = torch.exp(-_SHARPNESS * (away_x**2 + away_y**2))
-            yield torch.where(reached, z, torch.inf), _shifted(layer[3:], dx, dy), weight
-
-
-def _shifted(canvas: Float[Tensor, "*c Y X"], dx: int, dy: int) -> Float[Tensor, "*c H W"]:
-    """The frame's part of a canvas, moved by (dx, dy) pixels."""
-    height, width = canvas.shape[-2] - 2 * MAX_RADIUS, canvas.shape[-1] - 2 * MAX_RADIUS
-    top, left = MAX_RADIUS - dy, MAX_RADIUS - dx
-    return canvas[..., top : top + height, left : left + width]
+    top, margin = MAX_RADIUS - dy, MAX_RADIUS - reach
+    row = layer[:, top : top + layer.shape[1] - 2 * MAX_RADIUS, margin : layer.shape[2] - margin]
+    near = row.unfold(2, 2 * reach + 1, 1)
+    dx = torch.arange(reach, -reach - 1, -1, dtype=layer.dtype, device=layer.device)
+    away_x, away_y = (near[0] - 0.5 - dx).abs(), (near[1] - 0.5 - dy).abs()
+    reached = (away_x <= near[2]) & (away_y <= near[2])
+    if dy == 0:  # a point always covers its own pixel
+        reached[..., reach] = True
+    weight = torch.exp(-_SHARPNESS * (away_x**2 + away_y**2))
+    return torch.where(reached, near[6], torch.inf), near[3:], weight
