@@ -1,11 +1,12 @@
 """How a job tells of its progress. Apart from the stages, so that it imports nothing heavy."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 Report: TypeAlias = Callable[[int, int | None], None]  # units done, and of how many if known
 
 
+@runtime_checkable
 class StageListener(Protocol):
     """Is told how a job proceeds."""
 

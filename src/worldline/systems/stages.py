@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -106,7 +106,7 @@ class Stages:
         os.close(self._lock)
         self._lock = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Stages":
         return self
 
     def __exit__(
