@@ -1,0 +1,402 @@
+"""From static tracks to cameras: which tracks, which frames and pairs, which focal length.
+
+A ladder, chosen by evidence: does the picture move at all? does turning explain it? If not, the
+camera travels and structure from motion finds it. Each rung needs less of the clip than the next.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Float64
+from scipy.spatial.transform import Rotation, Slerp
+
+from worldline.geometry.triangulation import parallax, triangulate
+from worldline.scene.cameras import CameraMotion
+from worldline.systems.classic import sfm
+from worldline.systems.classic.rotation import Panorama, drift, fit_panorama
+
+PRIOR_FOCAL = 0.9  # of the longer side: 58 degrees, between a phone's main lens and a film's 35 mm
+_PRIOR_SIGMA = 0.25  # of log focal: 47 to 71 degrees is one sigma
+_STILL = 0.6  # px: a picture whose points stray no farther was taken from a tripod
+_TURNING = 0.5  # px: rotations that leave no more than this explain everything
+_MOST_KEYFRAMES = 20
+_MOST_ADJUSTED = 240  # frames in one bundle adjustment; the others are placed by resection
+_PER_CELL = 2  # tracks kept for each of 16x12 cells of each keyframe
+# Variance by which the model's own errors (rolling shutter, lens, creeping tracks) exceed noise.
+_SYSTEMATIC = 16.0
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Cameras of every frame; the world is the first frame's camera."""
+
+    world_from_camera: Float64[np.ndarray, "N 4 4"]
+    registered: Bool[np.ndarray, " N"]
+    focal: float
+    focal_sigma: float
+    radial: float
+    motion: CameraMotion
+    points: Float64[np.ndarray, "M 3"]
+    """World point of each track that was given, NaN where it has none."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FocalPrior:
+    """What is known of the focal length before looking: pixels, and sigma of its logarithm."""
+
+    focal: float
+    sigma: float
+
+    @property
+    def held(self) -> bool:
+        """Known for certain, so never refined."""
+        return self.sigma == 0.0
+
+
+def default_prior(longer_side: int) -> FocalPrior:
+    """The prior of a clip that says nothing about its lens."""
+    return FocalPrior(PRIOR_FOCAL * longer_side, _PRIOR_SIGMA)
+
+
+def solve(
+    uv: Float32[np.ndarray, "M N 2"],
+    visible: Bool[np.ndarray, "M N"],
+    size: tuple[int, int],
+    centre: tuple[float, float],
+    prior: FocalPrior,
+    seed: int,
+) -> Solution:
+    """Cameras from tracks that are held to be static."""
+    longer = max(size)
+    if drift(uv, visible) < _STILL * longer / 640:
+        return _still(uv, visible, prior)
+    known = prior.focal if prior.sigma < 0.1 else None
+    chosen = _spread_out(uv, visible, size, np.arange(visible.shape[1]))
+    few = np.unique(np.linspace(0, visible.shape[1] - 1, 12).astype(int))
+    turning = fit_panorama(uv[chosen][:, few], visible[chosen][:, few], centre, longer, known)
+    if turning.residual < _TURNING * longer / 640:
+        return _turning(uv, visible, fit_panorama(uv[chosen], visible[chosen], centre, longer, turning.focal), turning.focal_sigma)
+    travelled = _travelling(uv, visible, size, centre, prior, seed)
+    if travelled is None:
+        warning = (
+            "no 3D structure could be found in this clip; its camera is described by rotations "
+            "alone and its depth is a guess"
+        )
+        panorama = fit_panorama(uv[chosen], visible[chosen], centre, longer, turning.focal)
+        return replace(
+            _turning(uv, visible, panorama, turning.focal_sigma), warnings=(warning,)
+        )
+    return travelled
+
+
+def _still(uv: np.ndarray, visible: np.ndarray, prior: FocalPrior) -> Solution:
+    count = visible.shape[1]
+    return Solution(
+        world_from_camera=np.tile(np.eye(4), (count, 1, 1)),
+        registered=np.ones(count, bool),
+        focal=prior.focal,
+        focal_sigma=prior.focal * prior.sigma,
+        radial=0.0,
+        motion="still",
+        points=np.full((len(uv), 3), np.nan),
+        warnings=("the camera stands still: depth is a guess",),
+    )
+
+
+def _turning(
+    uv: np.ndarray, visible: np.ndarray, panorama: Panorama, focal_sigma: float
+) -> Solution:
+    count = visible.shape[1]
+    poses = np.tile(np.eye(4), (count, 1, 1))
+    poses[:, :3, :3] = panorama.rotations.transpose(0, 2, 1)
+    return Solution(
+        world_from_camera=poses,
+        registered=visible.sum(axis=0) >= 8,
+        focal=panorama.focal,
+        focal_sigma=focal_sigma,
+        radial=0.0,
+        motion="rotation",
+        points=np.full((len(uv), 3), np.nan),
+        warnings=("the camera only turns: depth is a guess",),
+    )
+
+
+def _travelling(
+    uv: np.ndarray,
+    visible: np.ndarray,
+    size: tuple[int, int],
+    centre: tuple[float, float],
+    prior: FocalPrior,
+    seed: int,
+) -> Solution | None:
+    keys = keyframes(uv, visible, size)
+    chosen = np.flatnonzero(_spread_out(uv, visible, size, keys))
+    key_frames = sfm.Frames(uv[chosen][:, keys], visible[chosen][:, keys], size, centre)
+    mapped = sfm.map_frames(
+        key_frames, graph(key_frames.visible), sfm.Lens(prior.focal), hold_focal=True, seed=seed
+    )
+    if mapped is None or mapped.registered.sum() < 2:
+        return None
+    clean = _inliers(key_frames, mapped, 4.0)
+    mapped = replace(mapped, points=_points(clean, mapped))
+    mapped, focal_sigma = _settle_focal(clean, mapped, prior)
+    mapped = _settle_radial(clean, mapped, prior)
+    frames = sfm.Frames(uv, visible, size, centre)
+    structure = _refine(frames, _all_frames(frames, keys, chosen, mapped))
+    return _in_first_camera(frames, structure, focal_sigma)
+
+
+def keyframes(
+    uv: Float32[np.ndarray, "M N 2"], visible: Bool[np.ndarray, "M N"], size: tuple[int, int]
+) -> np.ndarray:
+    """Frames that together show the motion: a new one when the picture has moved or changed."""
+    count = visible.shape[1]
+    step = 0.03 * max(size)
+    while True:
+        keys = [0]
+        for t in range(1, count):
+            both = visible[:, keys[-1]] & visible[:, t]
+            few = both.sum() < 0.5 * visible[:, keys[-1]].sum()
+            moved = np.linalg.norm(uv[both, t] - uv[both, keys[-1]], axis=-1)
+            if few or np.median(moved) > step:
+                keys.append(t)
+        if keys[-1] != count - 1:
+            keys.append(count - 1)
+        if len(keys) <= _MOST_KEYFRAMES or step > max(size):
+            break
+        step *= 1.4
+    if len(keys) > _MOST_KEYFRAMES and count > 4 * _MOST_KEYFRAMES:
+        return np.array(keys)
+    if len(keys) < min(count, 6):  # a short path still wants several looks at it
+        keys = sorted(set(np.linspace(0, count - 1, min(count, 6)).round().astype(int)))
+    return np.array(keys)
+
+
+def graph(visible: Bool[np.ndarray, "M K"]) -> list[tuple[int, int]]:
+    """Pairs of keyframes to relate: close ones always, far ones where they share enough."""
+    shared = visible.T.astype(np.float32) @ visible.astype(np.float32)
+    count = len(shared)
+    pairs = []
+    for a in range(count):
+        for b in range(a + 1, count):
+            gap = b - a
+            if gap <= 2 or (gap in (4, 7, 11, 16) and shared[a, b] >= 60):
+                pairs.append((a, b))
+    return pairs
+
+
+def _spread_out(
+    uv: np.ndarray,
+    visible: np.ndarray,
+    size: tuple[int, int],
+    frames: np.ndarray,
+    per_cell: int = _PER_CELL,
+) -> Bool[np.ndarray, " M"]:
+    """The longest tracks of each cell of each frame: enough, everywhere, and no more."""
+    seen = visible[:, frames]
+    length = seen.sum(axis=1)
+    order = np.argsort(-length, kind="stable")
+    columns, rows = (16, 12) if size[0] >= size[1] else (12, 16)
+    kept = np.zeros(len(uv), bool)
+    for k, t in enumerate(frames):
+        rank = order[seen[order, k] & (length[order] >= 2)]
+        cell = np.clip((uv[rank, t] / size * (columns, rows)).astype(int), 0, (columns - 1, rows - 1))
+        code = cell[:, 1] * columns + cell[:, 0]
+        by_cell = np.argsort(code, kind="stable")
+        start = np.searchsorted(code[by_cell], code[by_cell])
+        within = np.arange(len(rank)) - start
+        kept[rank[by_cell[within < per_cell]]] = True
+    return kept
+
+
+def _all_frames(
+    frames: sfm.Frames, keys: np.ndarray, chosen: np.ndarray, mapped: sfm.Structure
+) -> sfm.Structure:
+    """Keyframe structure carried to every frame by resection."""
+    count = frames.visible.shape[1]
+    poses = np.tile(np.eye(4), (count, 1, 1))
+    registered = np.zeros(count, bool)
+    poses[keys], registered[keys] = mapped.camera_from_world, mapped.registered
+    points = np.full((len(frames.uv), 3), np.nan)
+    points[chosen] = mapped.points
+    for t in np.flatnonzero(~registered):
+        at = np.flatnonzero(frames.visible[:, t] & np.isfinite(points[:, 0]))
+        if len(at) < 12:
+            continue
+        pose = sfm.resect(frames.uv[at, t], points[at], frames, mapped.lens)
+        if pose is not None:
+            poses[t], registered[t] = pose, True
+    return sfm.Structure(poses, registered, points, mapped.lens)
+
+
+def _refine(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
+    """All frames adjusted together under the settled lens, outliers dropped in between."""
+    count = frames.visible.shape[1]
+    adjusted = np.unique(np.linspace(0, count - 1, min(count, _MOST_ADJUSTED)).astype(int))
+    chosen = _spread_out(frames.uv, frames.visible, frames.size, adjusted, per_cell=1)
+    part = replace(frames, uv=frames.uv[chosen], visible=frames.visible[chosen])
+    structure = replace(structure, points=structure.points[chosen])
+    for most in (4.0, 2.5):
+        clean = _inliers(part, structure, most)
+        structure = replace(structure, points=_points(clean, structure))
+        structure, _ = sfm.adjust(clean, structure)
+    return structure
+
+
+def _settle_focal(
+    frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior
+) -> tuple[sfm.Structure, float]:
+    """Most probable focal length given the clip and the prior, and its one sigma in px.
+
+    The clip's say is the curvature of the adjusted cost over log focal. Observations of a track
+    err together, so the cost counts a track once, not once a frame: without that, short-baseline
+    clips with movers claim focal lengths that are off by a factor.
+    """
+    if prior.held:
+        adjusted, _ = sfm.adjust(frames, structure)
+        return adjusted, 0.0
+    best, log_focal, lowest, curvature = _profile_focal(frames, structure)
+    seen = frames.visible[np.isfinite(best.points[:, 0])]
+    independent = max(1.0, seen.sum() / max(1, (seen.sum(axis=1) >= 2).sum()))
+    unit = max(lowest / max(1, seen.sum()), 0.02) * independent * _SYSTEMATIC
+    information = curvature / unit + prior.sigma**-2
+    share = curvature / unit / information
+    log_focal = share * log_focal + (1.0 - share) * np.log(prior.focal)
+    held, _ = sfm.adjust(frames, _with_focal(best, float(np.exp(log_focal))))
+    return held, float(np.exp(log_focal) * information**-0.5)
+
+
+def _profile_focal(
+    frames: sfm.Frames, structure: sfm.Structure, step: float = 0.1
+) -> tuple[sfm.Structure, float, float, float]:
+    """The adjusted cost as a parabola over log focal around its lowest point.
+
+    Returns the structure there, the log focal of the parabola's bottom, its cost and its
+    curvature. A free adjustment alone may stop short of the bottom: the valley is long and flat.
+    """
+    best, lowest = sfm.adjust(frames, structure, hold_focal=False)
+    sides = [np.inf, np.inf]
+    for _ in range(6):
+        around = [
+            sfm.adjust(frames, _with_focal(best, best.lens.focal * float(np.exp(sign * step))))
+            for sign in (-1.0, 1.0)
+        ]
+        sides = [cost for _, cost in around]
+        if min(sides) >= lowest:
+            break
+        best, lowest = around[int(np.argmin(sides))]
+    curvature = max((sides[0] + sides[1] - 2 * lowest) / step**2, 0.0)
+    slope = (sides[1] - sides[0]) / (2 * step)
+    shift = np.clip(-slope / curvature, -step, step) if curvature > 0 else 0.0
+    return best, float(np.log(best.lens.focal) + shift), lowest, curvature
+
+
+def _with_focal(structure: sfm.Structure, focal: float) -> sfm.Structure:
+    return replace(structure, lens=replace(structure.lens, focal=float(focal)))
+
+
+def _settle_radial(
+    frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior
+) -> sfm.Structure:
+    """Radial distortion, only where the clip asks for it loudly."""
+    if prior.held:
+        return structure
+    plain, before = sfm.adjust(frames, structure)
+    bent, after = sfm.adjust(frames, structure, hold_focal=False, hold_radial=False, iterations=60)
+    corner = np.hypot(*frames.centre) / bent.lens.focal
+    bend = abs(bent.lens.radial) * corner**3 * bent.lens.focal  # px at the corner
+    change = abs(np.log(bent.lens.focal / plain.lens.focal))
+    believable = 1.0 < bend < 0.1 * max(frames.size) and change < 0.15
+    return bent if after < 0.8 * before and believable else plain
+
+
+def _intrinsics(lens: sfm.Lens, centre: tuple[float, float]) -> torch.Tensor:
+    return torch.tensor(
+        [[lens.focal, 0, centre[0]], [0, lens.focal, centre[1]], [0, 0, 1]], dtype=torch.float64
+    )
+
+
+def _points(frames: sfm.Frames, structure: sfm.Structure) -> Float64[np.ndarray, "M 3"]:
+    uv = frames.uv
+    if structure.lens.radial:
+        uv = sfm.undistort(uv, structure.lens, frames)
+    seen = torch.from_numpy(frames.visible & structure.registered)
+    cameras = torch.from_numpy(structure.camera_from_world)
+    lens = _intrinsics(structure.lens, frames.centre).expand(len(cameras), 3, 3)
+    return triangulate(torch.from_numpy(uv).double(), seen, lens, cameras).numpy()
+
+
+def _inliers(frames: sfm.Frames, structure: sfm.Structure, most: float) -> sfm.Frames:
+    """Without the observations that the structure misses by more than `most` px.
+
+    Those of tracks without a point are kept: they get one from what remains.
+    """
+    uv = frames.uv
+    if structure.lens.radial:
+        uv = sfm.undistort(uv, structure.lens, frames)
+    cameras = structure.camera_from_world
+    xyz = np.einsum("nij,mj->mni", cameras[:, :3, :3], structure.points) + cameras[:, :3, 3]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        projected = structure.lens.focal * xyz[..., :2] / xyz[..., 2:] + np.array(frames.centre)
+        bad = np.linalg.norm(projected - uv, axis=-1) > most
+    return replace(frames, visible=frames.visible & ~bad)
+
+
+def _in_first_camera(
+    frames: sfm.Frames, structure: sfm.Structure, focal_sigma: float
+) -> Solution:
+    """The solution moved into the first camera's axes, the median point at distance 1."""
+    visible, count = frames.visible, frames.visible.shape[1]
+    camera_from_world = _interpolated(structure.camera_from_world, structure.registered)
+    structure = replace(structure, camera_from_world=camera_from_world)
+    points = _points(frames, structure)
+    world_from_camera = np.linalg.inv(camera_from_world)
+    tensor = torch.from_numpy(points)
+    angle = parallax(
+        tensor, torch.from_numpy(visible), torch.from_numpy(world_from_camera[:, :3, 3])
+    ).numpy()
+    points[~(angle > np.deg2rad(0.2))] = np.nan
+    xyz = np.einsum("nij,mj->mni", camera_from_world[:, :3, :3], points)
+    z = xyz[..., 2] + camera_from_world[:, 2, 3]
+    seen = visible & np.isfinite(z) & (z > 0)
+    scale = 1.0 / float(np.median(z[seen])) if seen.any() else 1.0
+    first = camera_from_world[0]
+    points = scale * (points @ first[:3, :3].T + first[:3, 3])
+    moved = first @ world_from_camera
+    moved[:, :3, 3] *= scale
+    moved[0] = np.eye(4)
+    missing = count - int(structure.registered.sum())
+    warnings = (f"{missing} of {count} cameras were interpolated",) if missing else ()
+    return Solution(
+        world_from_camera=moved,
+        registered=structure.registered,
+        focal=structure.lens.focal,
+        focal_sigma=focal_sigma,
+        radial=structure.lens.radial,
+        motion="free",
+        points=points,
+        warnings=warnings,
+    )
+
+
+def _interpolated(
+    camera_from_world: Float64[np.ndarray, "N 4 4"], registered: Bool[np.ndarray, " N"]
+) -> Float64[np.ndarray, "N 4 4"]:
+    """Frames without a pose given one between their solved neighbours (the nearest's at the ends)."""
+    known = np.flatnonzero(registered)
+    if len(known) == len(registered):
+        return camera_from_world
+    at = np.clip(np.arange(len(registered)), known[0], known[-1])
+    world_from_camera = np.linalg.inv(camera_from_world[known])
+    turn = world_from_camera[:, :3, :3]
+    filled = np.tile(np.eye(4), (len(registered), 1, 1))
+    if len(known) == 1:
+        filled[:] = world_from_camera[0]
+    else:
+        filled[:, :3, :3] = Slerp(known, Rotation.from_matrix(turn))(at).as_matrix()
+        filled[:, :3, 3] = np.stack(
+            [np.interp(at, known, world_from_camera[:, k, 3]) for k in range(3)], axis=-1
+        )
+    return np.linalg.inv(filled)
