@@ -1,9 +1,10 @@
 """`worldline doctor`: whether this machine has what Worldline needs."""
 
+from worldline.cli.options import Flag
 from worldline.cli.output import console, print_json
 
 
-def doctor(*, json: bool = False) -> int:
+def doctor(*, json: Flag = False) -> int:
     """Check this machine and say, in a line each, what is wrong and what to do.
 
     The exit code is 1 if something is missing without which nothing works.

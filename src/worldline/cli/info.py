@@ -4,10 +4,11 @@ from pathlib import Path
 
 import tyro
 
+from worldline.cli.options import Flag
 from worldline.cli.output import console, print_json
 
 
-def info(scene: tyro.conf.Positional[Path], *, json: bool = False) -> None:
+def info(scene: tyro.conf.Positional[Path], *, json: Flag = False) -> None:
     """Print what a stored scene holds.
 
     Args:

@@ -8,14 +8,20 @@ from typing import Any
 from rich.console import Console
 
 
+class _Plain(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `report_failure`, where rich would exit with 1."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Stdout. Lines are neither wrapped nor coloured, so that they can be piped."""
-    return Console(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
+    return _Plain(file=sys.stdout, highlight=False, markup=False, soft_wrap=True)
 
 
 def errors() -> Console:
     """Stderr, in the same way."""
-    return Console(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
+    return _Plain(file=sys.stderr, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_json(value: dict[str, Any]) -> None:

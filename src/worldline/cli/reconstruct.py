@@ -1,26 +1,22 @@
 """`worldline reconstruct`: a video, images or one image become a scene on the disk."""
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
 
 import tyro
-from tyro.conf import arg
 
+from worldline.cli.options import (
+    Count,
+    Flag,
+    Folder,
+    Number,
+    Picture,
+    Pixels,
+    SystemName,
+    Text,
+    Whole,
+)
 from worldline.cli.output import console, print_json
 from worldline.cli.progress import progress
-from worldline.systems.registry import SYSTEMS
-
-# what the help shows as each option's value
-Folder: TypeAlias = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
-Picture: TypeAlias = Annotated[Path | None, arg(metavar="PNG", help_behavior_hint="")]
-Number: TypeAlias = Annotated[float | None, arg(metavar="NUMBER", help_behavior_hint="")]
-Count: TypeAlias = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
-Text: TypeAlias = Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")]
-Flag: TypeAlias = Annotated[bool, arg(help_behavior_hint="")]
-SystemName: TypeAlias = Annotated[
-    str,
-    arg(metavar="NAME", help="; ".join(f"{one.name}: {one.summary}" for one in SYSTEMS.values())),
-]
 
 
 def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
@@ -30,12 +26,12 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
     system: SystemName = "classic",
     start: Number = None,
     end: Number = None,
-    stride: Annotated[int, arg(metavar="N")] = 1,
+    stride: Whole = 1,
     max_frames: Count = None,
-    size: Annotated[int | None, arg(metavar="PIXELS")] = 640,
+    size: Pixels = 640,
     focal: Number = None,
     intrinsics: Text = None,
-    seed: Annotated[int, arg(metavar="N")] = 0,
+    seed: Whole = 0,
     overwrite: Flag = False,
     sheet: Picture = None,
     json: Flag = False,
@@ -87,12 +83,11 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         from worldline.io.sheet import write_sheet
 
         write_sheet(scene, sheet)
-    facts = scene_facts(scene, target)
+    facts = scene_facts(scene, target) | {"sheet": None if sheet is None else str(sheet)}
     if json:
-        print_json(facts | {"sheet": None if sheet is None else str(sheet)})
+        print_json(facts)
         return
-    seen = [] if sheet is None else [f"picture   {sheet}"]
-    console().print("\n".join([*summary_lines(facts), *look_lines(target), *seen]))
+    console().print("\n".join([*summary_lines(facts), *look_lines(target, sheet)]))
 
 
 def default_out(source: str) -> Path:

@@ -81,10 +81,11 @@ def summary_lines(facts: dict[str, Any]) -> list[str]:
     return lines
 
 
-def look_lines(path: Path) -> list[str]:
+def look_lines(path: Path, sheet: Path | None) -> list[str]:
     """Where the scene is and how to look at it."""
     return [
         f"scene     {path}",
+        *([] if sheet is None else [f"picture   {sheet}"]),
         f"look      worldline info {path}",
         f"          python -c 'import worldline; print(worldline.load_scene(\"{path}\"))'",
     ]

@@ -9,6 +9,7 @@ import re
 import resource
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -91,7 +92,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         )
         if target is None:
             return scene
-        _save(scene, target, overwrite)
+        _save(scene, target, overwrite, listener)
     return load_scene(target)
 
 
@@ -206,13 +207,18 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _save(scene: Scene, target: Path, overwrite: bool) -> None:
+def _save(scene: Scene, target: Path, overwrite: bool, listener: StageListener | None) -> None:
     """Save the scene, and remove what a run that was killed while saving left."""
+    if listener:
+        listener.stage_started("save")
+    started = time.perf_counter()
     for left in target.parent.glob(f".{_glob_escape(target.name)}.partial-*"):
         owner = re.fullmatch(r".*\.partial-(\d+)", left.name)
         if owner and not _alive(int(owner[1])):
             shutil.rmtree(left, ignore_errors=True)
     scene.save(target, overwrite=overwrite)
+    if listener:
+        listener.stage_finished("save", time.perf_counter() - started, False)
 
 
 def _glob_escape(name: str) -> str:
