@@ -17,7 +17,6 @@ from worldline.systems.registry import SYSTEMS, System
 from worldline.systems.stages import Report, Stages
 
 FAKE = System("fake", "brightness as depth", "1", "fake_systems:fake")
-SYSTEMS_BEFORE = dict(SYSTEMS)
 
 
 def fake(clip: Clip, stages: Stages, *, seed: int) -> Scene:
