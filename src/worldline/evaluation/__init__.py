@@ -1,1 +1,1 @@
-"""TODO"""
+"""Metrics: how far a scene is from what is known to be true."""

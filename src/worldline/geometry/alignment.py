@@ -9,7 +9,7 @@ from worldline.errors import InputError
 
 def umeyama(
     source: Float[Tensor, "M 3"],
-    target: Float[Tensor, "M 3"],
+    target: Float[Tensor, "K 3"],
     weights: Float[Tensor, " M"] | None = None,
     with_scale: bool = True,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "3 3"], Float[Tensor, "3"]]:
@@ -17,7 +17,7 @@ def umeyama(
 
     ``R`` is a rotation even where a mirror image would fit better, and ``scale`` is the best one
     for that rotation: the smallest singular value then counts negatively (eqs. 40 to 42).
-    ``weights`` [M] >= 0 are relative. Without ``with_scale`` the scale is 1. Points that leave the
+    M = K. ``weights`` [M] >= 0 are relative. Without ``with_scale`` the scale is 1. Points that leave the
     rotation open (all in a line, or one point) get one of the best rotations.
 
     Raises ``InputError`` for no points, differing counts, weights that are all zero, or coinciding

@@ -63,19 +63,19 @@ RUG = Material("checker", (0.60, 0.17, 0.12), (0.78, 0.66, 0.45), (0.3, 0.3), 0.
 STATIC = (
     Part(Kind.ROOM, (4.3, 4.9, 4.0), (0.0, 3.3, 4.0), COURT_WALLS),
     Part(Kind.BOX, (4.3, 0.08, 0.10), (0.0, 8.12, 0.10), _paint((0.45, 0.40, 0.34))),
-    Part(Kind.BOX, (0.50, 0.50, 0.50), (-3.25, 6.9, 0.50), CRATE, 12),
-    Part(Kind.BOX, (0.36, 0.36, 0.36), (-3.15, 6.95, 1.36), CRATE, -20),
-    Part(Kind.BOX, (0.38, 0.38, 0.38), (-2.25, 7.3, 0.38), CRATE, 35),
+    Part(Kind.BOX, (0.50, 0.50, 0.50), (-3.25, 6.9, 0.50), CRATE, 12.0),
+    Part(Kind.BOX, (0.36, 0.36, 0.36), (-3.15, 6.95, 1.36), CRATE, -20.0),
+    Part(Kind.BOX, (0.38, 0.38, 0.38), (-2.25, 7.3, 0.38), CRATE, 35.0),
     Part(Kind.CYLINDER, (0.34, 0.34, 2.0), (2.35, 7.2, 2.0), STONE),
     Part(Kind.BOX, (0.46, 0.46, 0.12), (2.35, 7.2, 0.12), STONE),
     Part(Kind.BOX, (0.85, 0.32, 0.26), (0.35, 7.55, 0.26), _paint(TEAL)),
     Part(Kind.BALL, (0.42, 0.34, 0.36), (-0.10, 7.55, 0.70), BUSH),
     Part(Kind.BALL, (0.46, 0.36, 0.44), (0.42, 7.55, 0.74), BUSH),
     Part(Kind.BALL, (0.38, 0.32, 0.34), (0.88, 7.55, 0.68), BUSH),
-    Part(Kind.BOX, (0.95, 0.60, 0.01), (-0.15, 2.75, 0.01), RUG, -14),
+    Part(Kind.BOX, (0.95, 0.60, 0.01), (-0.15, 2.75, 0.01), RUG, -14.0),
     Part(Kind.BALL, (0.24, 0.24, 0.24), (2.5, 5.3, 0.24),
-         Material("wedges", CORAL, WHITE, (1 / 8, 1.0), 0.1), 20),
-    Part(Kind.BOX, (0.28, 0.28, 0.45), (3.3, 6.2, 0.45), _paint(WHITE), 24),
+         Material("wedges", CORAL, WHITE, (1 / 8, 1.0), 0.1), 20.0),
+    Part(Kind.BOX, (0.28, 0.28, 0.45), (3.3, 6.2, 0.45), _paint(WHITE), 24.0),
     Part(Kind.BALL, (0.25, 0.25, 0.25), (3.3, 6.2, 1.15), Material("mottled", MUSTARD, CLAY)),
 )  # fmt: skip
 
@@ -87,7 +87,7 @@ PARCEL = Material("checker", CORAL, CREAM, (0.22, 0.22), 0.25, 0.11)
 CART = (
     Part(Kind.BOX, (0.85, 0.48, 0.16), (0.0, 0.0, 0.46), PLANKS),
     Part(Kind.BOX, (0.42, 0.42, 0.36), (-0.38, 0.0, 0.98), PARCEL),
-    Part(Kind.BOX, (0.32, 0.36, 0.24), (0.40, 0.02, 0.86), CRATE, 10),
+    Part(Kind.BOX, (0.32, 0.36, 0.24), (0.40, 0.02, 0.86), CRATE, 10.0),
     Part(Kind.BALL, (0.19, 0.19, 0.19), (0.38, 0.02, 1.29),
          Material("wedges", MUSTARD, WHITE, (1 / 8, 1.0), 0.1)),
 )  # fmt: skip
