@@ -17,10 +17,10 @@ def umeyama(
 
     ``R`` is a rotation even where a mirror image would fit better, and ``scale`` is the best one
     for that rotation: the smallest singular value then counts negatively (eqs. 40 to 42).
-    M = K. ``weights`` [M] >= 0 are relative. Without ``with_scale`` the scale is 1. Points that leave the
+    ``weights`` [M] >= 0 are relative. Without ``with_scale`` the scale is 1. Points that leave the
     rotation open (all in a line, or one point) get one of the best rotations.
 
-    Raises ``InputError`` for no points, differing counts, weights that are all zero, or coinciding
+    Raises ``InputError`` for no points, K other than M, weights that are all zero, or coinciding
     source points where a scale is asked for.
     """
     if source.shape != target.shape or len(source) == 0:
