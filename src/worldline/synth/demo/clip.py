@@ -12,7 +12,7 @@ from worldline.synth.demo.stage import FRAME_RATE, FRAMES, SIZE, demo_cameras, d
 from worldline.synth.render import render
 
 NOISE = 1.2  # standard deviation of the sensor noise in grey levels
-QUALITY = "21"  # the best x264 rate factor that stays below 500 KB
+QUALITY = "16"  # an x264 rate factor that stays well below 500 KB
 
 
 def demo_clip_path() -> Path:
