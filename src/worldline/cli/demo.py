@@ -5,7 +5,7 @@ from typing import Any
 
 from worldline.cli.options import Flag, SystemName, Video
 from worldline.cli.output import console, print_json
-from worldline.cli.progress import progress
+from worldline.cli.progress import progress, shown
 
 
 def demo(
@@ -27,6 +27,8 @@ def demo(
         json: print one JSON object instead of words.
         quiet: show no progress.
     """
+    sheet = out.with_name(f"{out.name}.png")
+    errors = None
     with progress(quiet=quiet) as listener:
         from worldline.io.sheet import write_sheet
         from worldline.systems import reconstruct
@@ -34,11 +36,13 @@ def demo(
         scene = reconstruct(
             video or _demo_clip(), out=out, system=system, overwrite=True, listener=listener
         )
+        with shown(listener, "picture"):
+            write_sheet(scene, sheet)
+        if video is None:
+            with shown(listener, "compare"):
+                errors = _errors(scene)
     from worldline.cli.summary import look_lines, scene_facts, summary_lines
 
-    sheet = out.with_name(f"{out.name}.png")
-    write_sheet(scene, sheet)
-    errors = None if video else _errors(scene)
     facts = scene_facts(scene, out) | {"sheet": str(sheet)}
     if json:
         print_json(facts | {"errors": None if errors is None else vars(errors)})

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator
 
 from rich.progress import (
@@ -36,6 +37,18 @@ def progress(*, quiet: bool) -> Iterator[StageListener | None]:
             yield StageBars(bars)
     else:
         yield StageLines()
+
+
+@contextlib.contextmanager
+def shown(listener: StageListener | None, name: str) -> Iterator[None]:
+    """Show what the block does as one more stage."""
+    if listener is None:
+        yield
+        return
+    listener.stage_started(name)
+    started = time.perf_counter()
+    yield
+    listener.stage_finished(name, time.perf_counter() - started, False)
 
 
 class StageBars:

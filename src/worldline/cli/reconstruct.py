@@ -16,7 +16,7 @@ from worldline.cli.options import (
     Whole,
 )
 from worldline.cli.output import console, print_json
-from worldline.cli.progress import progress
+from worldline.cli.progress import progress, shown
 
 
 def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
@@ -77,12 +77,13 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
             overwrite=overwrite,
             listener=listener,
         )
+        if sheet is not None:
+            from worldline.io.sheet import write_sheet
+
+            with shown(listener, "picture"):
+                write_sheet(scene, sheet)
     from worldline.cli.summary import look_lines, scene_facts, summary_lines
 
-    if sheet is not None:
-        from worldline.io.sheet import write_sheet
-
-        write_sheet(scene, sheet)
     facts = scene_facts(scene, target) | {"sheet": None if sheet is None else str(sheet)}
     if json:
         print_json(facts)
