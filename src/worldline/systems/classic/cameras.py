@@ -16,6 +16,7 @@ from worldline.scene.cameras import CameraMotion
 from worldline.systems.classic import sfm
 from worldline.systems.classic.rotation import Panorama, drift, fit_panorama
 
+RUNGS: tuple[CameraMotion, ...] = ("free", "rotation", "still")
 PRIOR_FOCAL = 0.9  # of the longer side: 58 degrees, between a phone's main lens and a film's 35 mm
 _PRIOR_SIGMA = 0.25  # of log focal: 47 to 71 degrees is one sigma
 _STILL = 0.6  # px: a picture whose points stray no farther was taken from a tripod
@@ -77,7 +78,12 @@ def solve(
     few = np.unique(np.linspace(0, visible.shape[1] - 1, 12).astype(int))
     turning = fit_panorama(uv[chosen][:, few], visible[chosen][:, few], centre, longer, known)
     if turning.residual < _TURNING * longer / 640:
-        return _turning(uv, visible, fit_panorama(uv[chosen], visible[chosen], centre, longer, turning.focal), turning.focal_sigma)
+        return _turning(
+            uv,
+            visible,
+            fit_panorama(uv[chosen], visible[chosen], centre, longer, turning.focal),
+            turning.focal_sigma,
+        )
     travelled = _travelling(uv, visible, size, centre, prior, seed)
     if travelled is None:
         warning = (
@@ -85,9 +91,7 @@ def solve(
             "alone and its depth is a guess"
         )
         panorama = fit_panorama(uv[chosen], visible[chosen], centre, longer, turning.focal)
-        return replace(
-            _turning(uv, visible, panorama, turning.focal_sigma), warnings=(warning,)
-        )
+        return replace(_turning(uv, visible, panorama, turning.focal_sigma), warnings=(warning,))
     return travelled
 
 
@@ -202,7 +206,9 @@ def _spread_out(
     kept = np.zeros(len(uv), bool)
     for k, t in enumerate(frames):
         rank = order[seen[order, k] & (length[order] >= 2)]
-        cell = np.clip((uv[rank, t] / size * (columns, rows)).astype(int), 0, (columns - 1, rows - 1))
+        cell = np.clip(
+            (uv[rank, t] / size * (columns, rows)).astype(int), 0, (columns - 1, rows - 1)
+        )
         code = cell[:, 1] * columns + cell[:, 0]
         by_cell = np.argsort(code, kind="stable")
         start = np.searchsorted(code[by_cell], code[by_cell])
@@ -344,9 +350,7 @@ def _inliers(frames: sfm.Frames, structure: sfm.Structure, most: float) -> sfm.F
     return replace(frames, visible=frames.visible & ~bad)
 
 
-def _in_first_camera(
-    frames: sfm.Frames, structure: sfm.Structure, focal_sigma: float
-) -> Solution:
+def _in_first_camera(frames: sfm.Frames, structure: sfm.Structure, focal_sigma: float) -> Solution:
     """The solution moved into the first camera's axes, the median point at distance 1."""
     visible, count = frames.visible, frames.visible.shape[1]
     camera_from_world = _interpolated(structure.camera_from_world, structure.registered)

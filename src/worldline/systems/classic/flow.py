@@ -6,9 +6,6 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-# DIS searches coarse to fine from patches of 8 px, so it needs a few patches on the short side.
-_MIN_SIDE = 32
-
 
 class FlowModel(Protocol):
     """Anything that tells where the pixels of one frame are in another."""
@@ -23,16 +20,12 @@ class FlowModel(Protocol):
 
 
 class DisFlow:
-    """OpenCV's dense inverse search (Kroeger et al., ECCV 2016) at its medium preset.
+    """OpenCV's dense inverse search (Kroeger et al., ECCV 2016), at its medium preset by default."""
 
-    It sees luminance through a local contrast normalisation only where the exposure changes, so
-    it is given plain grey pictures; `variational refinement` of the preset absorbs small changes.
-    """
+    name = "dis"
 
-    name = "dis-medium"
-
-    def __init__(self) -> None:
-        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    def __init__(self, preset: int = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM) -> None:
+        self._dis = cv2.DISOpticalFlow.create(preset)
 
     def __call__(
         self, source: UInt8[np.ndarray, "H W 3"], target: UInt8[np.ndarray, "H W 3"]

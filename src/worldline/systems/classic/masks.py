@@ -8,7 +8,7 @@ over where it explains the pair as well (rotation, tripod: there a fundamental m
 arbitrary), and the union wants two witnesses.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import cv2
@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Float64
 
-from worldline.geometry.epipolar import sampson_error, transfer_error
+from worldline.geometry.epipolar import fundamental_from_cameras, sampson_error, transfer_error
+from worldline.systems.classic.completion import complete
+from worldline.systems.classic.flow import inside
 from worldline.systems.classic.flowbank import FlowBank
 from worldline.systems.classic.tracks import PixelTracks
 
@@ -24,6 +26,9 @@ STRIDES = (1, 2, 4, 8)
 _CHI2_MEDIAN = {1: 0.455, 2: 1.386}  # median of chi^2 with 1, 2 degrees of freedom
 _THRESHOLD = 12.0  # in noise variances: 3.5 sigma
 _NOISE_FLOOR = 0.12  # px^2: flow is never better than a third of a pixel
+_ROUND_TRIP = 1.5  # px: pixels whose flow does not lead back are hidden
+_PLAIN = 1.5  # grey levels a pixel: below this contrast flow is guesswork
+_MOST = 500  # of them: more make the fit slower and no better
 _FEWEST = 24  # correspondences that fix a fundamental matrix against outliers
 
 
@@ -71,7 +76,8 @@ def fit_pair(
     """Robust camera model of a pair from correspondences most of which are static."""
     if len(source_uv) < _FEWEST:
         return None
-    a, b = source_uv.astype(np.float64), target_uv.astype(np.float64)
+    few = np.linspace(0, len(source_uv) - 1, min(len(source_uv), _MOST)).astype(int)
+    a, b = source_uv[few].astype(np.float64), target_uv[few].astype(np.float64)
     cv2.setRNGSeed(0)
     homography, _ = cv2.findHomography(a, b, cv2.LMEDS)
     fundamental, _ = cv2.findFundamentalMat(a, b, cv2.FM_LMEDS)
@@ -125,31 +131,118 @@ def _threshold(model: PairModel) -> float:
     return _THRESHOLD * model.freedom**0.5 * max(model.noise, _NOISE_FLOOR)
 
 
-def epipolar_masks(
-    bank: FlowBank, models: list[PairModel], round_trip: float = 1.5
+def known_cameras(
+    tracks: PixelTracks,
+    static: Bool[np.ndarray, " M"],
+    intrinsics: Float64[np.ndarray, "3 3"],
+    world_from_camera: Float64[np.ndarray, "N 4 4"],
+) -> list[PairModel]:
+    """Camera models of all pairs from solved cameras: nothing left for a mover to bend.
+
+    Where the tracks show less than half a pixel of parallax the epipolar lines mean nothing, and
+    the homography of the plane at infinity takes over.
+    """
+    inverse = np.linalg.inv(intrinsics)
+    count = len(world_from_camera)
+    models = []
+    for i in range(count):
+        for j in (j for j in neighbours(i, count) if j > i):
+            both = static & tracks.visible[:, i] & tracks.visible[:, j]
+            if both.sum() < _FEWEST:
+                continue
+            a, b = tracks.uv[both, i], tracks.uv[both, j]
+            turn = np.linalg.inv(world_from_camera[j]) @ world_from_camera[i]
+            far = PairModel(i, j, intrinsics @ turn[:3, :3] @ inverse, True, 1.0)
+            model = far
+            if np.median(far.error(a, b)) > 0.25 and np.linalg.norm(turn[:3, 3]) > 0:
+                fundamental = fundamental_from_cameras(
+                    *(torch.from_numpy(k) for k in (intrinsics, intrinsics)),
+                    *(torch.from_numpy(world_from_camera[k]) for k in (i, j)),
+                ).numpy()
+                model = PairModel(i, j, fundamental, False, 1.0)
+            noise = float(np.median(model.error(a, b))) / _CHI2_MEDIAN[model.freedom]
+            models.append(replace(model, noise=noise))
+    return models
+
+
+def motion_masks(
+    bank: FlowBank,
+    models: list[PairModel],
+    report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Float32[np.ndarray, "N H W"]:
-    """Probability that each pixel moves, from the flows of the pairs that have a camera model."""
+    """Probability that each pixel moves, from the flows of the pairs that have a camera model.
+
+    Pairs are judged at half the picture's size. Where the picture is too plain for its flow to be
+    believed, the verdict comes from around it, along the picture's smooth parts.
+    """
     count, height, width = bank.grey.shape
     by_frame: list[list[np.ndarray]] = [[] for _ in range(count)]
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1) + 0.5
-    grid = grid.reshape(-1, 2).astype(np.float32)
-    for model in models:
-        for forward in (True, False):
-            i, j = (model.source, model.target) if forward else (model.target, model.source)
-            flow = bank.flow(i, j).reshape(-1, 2)
-            pair = (grid, grid + flow) if forward else (grid + flow, grid)
-            error = model.error(*pair).reshape(height, width)
-            # Dense flow is noisier than tracks: its own median says by how much.
-            dense = float(np.median(error)) / _CHI2_MEDIAN[model.freedom]
-            scale = _threshold(replace(model, noise=min(dense, 4 * max(model.noise, _NOISE_FLOOR))))
-            score = error / (error + scale)
-            score[bank.round_trip(i, j) > round_trip] = np.nan
-            by_frame[i].append(score.astype(np.float32))
-    masks = np.full((count, height, width), 0.0, np.float32)
+    for done, model in enumerate(models):
+        for i, j, forward in (
+            (model.source, model.target, True),
+            (model.target, model.source, False),
+        ):
+            by_frame[i].append(_pair_score(bank, model, i, j, forward=forward))
+        report(done + 1, len(models))
+    masks = np.zeros((count, height, width), np.float32)
     for i, scores in enumerate(by_frame):
         if scores:
-            masks[i] = soften(_two_witnesses(np.stack(scores)), bank.frames[i])
-    return masks
+            trust = 0.02 + _texture(bank.grey[i])
+            score = cv2.resize(_two_witnesses(np.stack(scores)), (width, height))
+            masks[i] = complete(score, 4.0 * trust, bank.frames[i])
+    return np.stack([_without_specks(mask) for mask in _steadied(bank, masks)])
+
+
+def _pair_score(
+    bank: FlowBank, model: PairModel, i: int, j: int, *, forward: bool
+) -> Float32[np.ndarray, "h w"]:
+    """How far frame i's pixels break the model of a pair, 0 to 1; NaN where they are hidden in j."""
+    flow = bank.flow(i, j)[::2, ::2]
+    height, width = flow.shape[:2]
+    x, y = np.meshgrid(np.arange(width) * 2, np.arange(height) * 2)
+    grid = np.stack([x, y], axis=-1).astype(np.float32)
+    target = grid + flow
+    back = cv2.remap(
+        bank.flow(j, i), target, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    lost = np.abs(flow + back).max(axis=-1) > _ROUND_TRIP
+    lost |= ~inside(target + 0.5, *bank.grey.shape[1:])
+    here, there = (grid + 0.5).reshape(-1, 2), (target + 0.5).reshape(-1, 2)
+    error = model.error(*((here, there) if forward else (there, here))).reshape(height, width)
+    # Dense flow is noisier than tracks: its own median says by how much.
+    dense = float(np.median(error)) / _CHI2_MEDIAN[model.freedom]
+    noise = min(dense, 4 * max(model.noise, _NOISE_FLOOR))
+    scale = _threshold(replace(model, noise=noise))
+    score = error / (error + scale)
+    score[lost] = np.nan
+    return score
+
+
+def _texture(grey: np.ndarray) -> Float32[np.ndarray, "H W"]:
+    """How far flow can be believed, 0 to 1: root mean square gradient against its noise."""
+    gx, gy = (cv2.Scharr(grey, cv2.CV_32F, *axis) / 32.0 for axis in ((1, 0), (0, 1)))
+    energy = cv2.boxFilter(gx * gx + gy * gy, cv2.CV_32F, (9, 9))
+    return energy / (energy + _PLAIN**2)
+
+
+def _steadied(bank: FlowBank, masks: Float32[np.ndarray, "N H W"]) -> Float32[np.ndarray, "N H W"]:
+    """Masks averaged with their neighbours' along the flow: movers do not flicker."""
+    count, height, width = masks.shape
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
+    out = np.empty_like(masks)
+    for i in range(count):
+        total, weight = 2.0 * masks[i], 2.0
+        for j in (j for j in (i - 1, i + 1) if 0 <= j < count):
+            total = total + cv2.remap(
+                masks[j],
+                grid + bank.flow(i, j),
+                None,
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            weight += 1.0
+        out[i] = total / weight
+    return out
 
 
 def _two_witnesses(scores: Float32[np.ndarray, "P H W"]) -> Float32[np.ndarray, "H W"]:
@@ -161,31 +254,6 @@ def _two_witnesses(scores: Float32[np.ndarray, "P H W"]) -> Float32[np.ndarray, 
         two = np.partition(known, len(known) - 2, axis=0)[-2:]
         best = np.where(two[0] >= 0, two[0], two[1])
     return np.where(best < 0, np.float32(0.3), best).astype(np.float32)
-
-
-def soften(
-    probability: Float32[np.ndarray, "H W"], guide: np.ndarray, radius: int = 6
-) -> Float32[np.ndarray, "H W"]:
-    """Probability that follows the picture's edges (guided filter, He et al. 2010), specks gone."""
-    filtered = guided_filter(cv2.medianBlur(probability, 5), guide, radius, 1e-3)
-    return _without_specks(np.clip(filtered, 0.0, 1.0))
-
-
-def guided_filter(
-    value: Float32[np.ndarray, "H W"], guide: np.ndarray, radius: int, epsilon: float
-) -> Float32[np.ndarray, "H W"]:
-    """Edge-aware smoothing of a map by the luminance of a picture (grey in [0, 1])."""
-    grey = guide if guide.ndim == 2 else cv2.cvtColor(guide, cv2.COLOR_RGB2GRAY)
-    g = grey.astype(np.float32) / 255.0
-    size = (2 * radius + 1, 2 * radius + 1)
-
-    def mean(x: np.ndarray) -> np.ndarray:
-        return cv2.boxFilter(x, cv2.CV_32F, size, borderType=cv2.BORDER_REFLECT)
-
-    mean_g, mean_v = mean(g), mean(value)
-    slope = (mean(g * value) - mean_g * mean_v) / (mean(g * g) - mean_g**2 + epsilon)
-    offset = mean_v - slope * mean_g
-    return mean(slope) * g + mean(offset)
 
 
 def _without_specks(probability: Float32[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:

@@ -1,6 +1,7 @@
 """Long-term point tracks: the other half of C4D's two correspondences."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import cv2
@@ -24,9 +25,16 @@ class PixelTracks:
     """In [0, 1]: how well each step survived the round trip through the flow."""
     mobility: Float32[np.ndarray, " M"]
     """Probability that the point moves in the world; 0.5 = no opinion."""
+    texture: Float32[np.ndarray, " M"]
+    """Smaller eigenvalue of the structure tensor where the track was born, (grey levels/px)^2:
+    how well the picture fixes the point in its worse direction."""
 
     def __len__(self) -> int:
         return len(self.uv)
+
+    def __getitem__(self, chosen: np.ndarray) -> "PixelTracks":
+        """Some of the tracks, by mask or index."""
+        return PixelTracks(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 class PointTracker(Protocol):
@@ -54,9 +62,8 @@ def seed_points(
     rows, columns = height // cell, width // cell
     smooth = cv2.GaussianBlur(image, (0, 0), 1.0)
     gx, gy = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
-    # The smaller eigenvalue of the structure tensor: a gradient that fixes both coordinates.
-    corner = cv2.cornerMinEigenVal(smooth, 5)
-    strength = corner + 1e-6 * (gx * gx + gy * gy)
+    # A gradient that fixes both coordinates, where there is one; else any gradient.
+    strength = corner_strength(image) + 1e-3 * (gx * gx + gy * gy) / 64.0
     blocks = (
         strength[: rows * cell, : columns * cell]
         .reshape(rows, cell, columns, cell)
@@ -76,6 +83,13 @@ def seed_points(
     return np.stack([x, y], axis=-1).astype(np.float32) + 0.5
 
 
+def corner_strength(image: UInt8[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:
+    """Smaller eigenvalue of the structure tensor over 7x7 px, in (grey levels/px)^2."""
+    gx, gy = (cv2.Scharr(image, cv2.CV_32F, *axis) / 32.0 for axis in ((1, 0), (0, 1)))
+    xx, yy, xy = (cv2.boxFilter(p, cv2.CV_32F, (7, 7)) for p in (gx * gx, gy * gy, gx * gy))
+    return (xx + yy) / 2.0 - np.sqrt(((xx - yy) / 2.0) ** 2 + xy * xy)
+
+
 class ChainedTracker:
     """Tracks chained from dense flow and pinned to the picture of each point's birth.
 
@@ -92,8 +106,10 @@ class ChainedTracker:
         reseed_every: int = 3,
         round_trip: float = 1.0,
         seed: int = 0,
+        report: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self.bank = bank
+        self.report = report
         self.cell = cell
         self.reseed_every = reseed_every
         self.round_trip = round_trip
@@ -106,11 +122,12 @@ class ChainedTracker:
         for t in range(count):
             if t % self.reseed_every == 0:
                 alive = life.uv[life.alive, t]
-                life.give_birth(
-                    t, seed_points(self.bank.grey[t], alive, self.cell, self._generator)
-                )
+                grey = self.bank.grey[t]
+                new = seed_points(grey, alive, self.cell, self._generator)
+                life.give_birth(t, new, sample(corner_strength(grey)[..., None], new)[:, 0])
             if t + 1 < count:
                 self._step(life, t, height, width)
+            self.report(t + 1, count)
         return life.tracks()
 
     def _step(self, life: "_Lives", t: int, height: int, width: int) -> None:
@@ -172,14 +189,16 @@ class _Lives:
         self.confidence = np.zeros((0, count), np.float32)
         self.alive = np.zeros(0, bool)
         self.reference = np.zeros(0, np.int32)
+        self.texture = np.zeros(0, np.float32)
 
-    def give_birth(self, t: int, uv: Float32[np.ndarray, "S 2"]) -> None:
+    def give_birth(
+        self, t: int, uv: Float32[np.ndarray, "S 2"], texture: Float32[np.ndarray, " S"]
+    ) -> None:
         new = len(uv)
+        self.texture = np.concatenate([self.texture, texture])
         self.uv = np.concatenate([self.uv, np.zeros((new, self.count, 2), np.float32)])
         self.visible = np.concatenate([self.visible, np.zeros((new, self.count), bool)])
-        self.confidence = np.concatenate(
-            [self.confidence, np.zeros((new, self.count), np.float32)]
-        )
+        self.confidence = np.concatenate([self.confidence, np.zeros((new, self.count), np.float32)])
         self.alive = np.concatenate([self.alive, np.ones(new, bool)])
         self.reference = np.concatenate([self.reference, np.full(new, t, np.int32)])
         born = slice(len(self.uv) - new, None)
@@ -195,6 +214,7 @@ class _Lives:
             visible=visible,
             confidence=self.confidence[kept],
             mobility=np.full(len(uv), 0.5, np.float32),
+            texture=self.texture[kept],
         )
 
 

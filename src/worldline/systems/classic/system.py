@@ -1,0 +1,294 @@
+"""`classic`: a clip in, a scene out, stage by stage."""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, UInt8
+
+from worldline.io.clip import Clip
+from worldline.scene import Cameras, Scene, StillField, TrackField
+from worldline.scene.motion import MotionField
+from worldline.systems.classic import cameras, masks
+from worldline.systems.classic.depth import Sparse, Views, static_depth
+from worldline.systems.classic.flowbank import FlowBank
+from worldline.systems.classic.matches import bridge
+from worldline.systems.classic.moving import carry_on, lift, moving_depth
+from worldline.systems.classic.tracks import ChainedTracker, PixelTracks
+from worldline.systems.listener import Report
+from worldline.systems.stages import Arrays, Stages
+
+_TEXTURED = 2.0  # (grey levels/px)^2: tracks plainer than this drift, and are kept from the cameras
+_ENOUGH = 120  # textured tracks a frame; with fewer, plainer ones must do
+
+
+@dataclass(frozen=True)
+class _State:
+    """What the stages hand on."""
+
+    bank: FlowBank
+    tracks: PixelTracks
+    static: Bool[np.ndarray, " M"]
+    dynamic: Float32[np.ndarray, "N H W"]
+
+
+def classic(clip: Clip, stages: Stages, *, seed: int) -> Scene:
+    """Reconstruct a clip with classical methods alone.
+
+    Returns a Scene in its own units (the median depth of its points is 1), the world being the
+    first frame's camera. Confidence is 0 where depth was filled in or guessed, else the inverse
+    of the estimated relative depth error. A single frame's depth is NaN: it is unknown.
+    """
+    if len(clip.frames) == 1:
+        return _single(clip)
+    bank = FlowBank(clip.frames)
+    tracks = _tracks(clip, bank, stages, seed)
+    found = stages.run("masks", lambda report: _first_masks(bank, tracks, report))
+    tracks = replace(tracks, mobility=found["mobility"])
+    state = _State(bank, tracks, found["static"], found["dynamic"])
+    solved = stages.run("cameras", lambda report: _solve(clip, state, seed))
+    state = _straightened(state, solved)
+    refined = stages.run("refine", lambda report: _refined_masks(state, solved, report))
+    state = replace(state, static=refined["static"], dynamic=refined["dynamic"])
+    dense = stages.run("depth", lambda report: _depth(state, solved, report))
+    moved = stages.run("motion", lambda report: _motion(state, solved, dense))
+    return _scene(clip, state, solved, dense, moved)
+
+
+def _single(clip: Clip) -> Scene:
+    """One frame: a picture with a camera, its depth unknown."""
+    height, width = clip.frames.shape[1:3]
+    intrinsics, prior = _lens(clip)
+    unknown = np.full((1, height, width), np.nan, np.float32)
+    zero = np.zeros((1, height, width), np.float32)
+    return Scene(
+        frames=clip.frames,
+        times=clip.times,
+        cameras=Cameras(
+            np.eye(4)[None],
+            intrinsics[None],
+            np.ones(1, bool),
+            np.array([prior.focal * prior.sigma]),
+            "unknown",
+            clip.distortion,
+        ),
+        depth=unknown,
+        confidence=zero,
+        dynamic=zero.copy(),
+        motion=StillField(height, width),
+        original_size=clip.original_size,
+        provenance={"warnings": ["one frame does not tell depth: it is unknown (NaN)"]},
+    )
+
+
+def _lens(clip: Clip) -> tuple[Float64[np.ndarray, "3 3"], cameras.FocalPrior]:
+    """The starting intrinsics, and how sure they are."""
+    height, width = clip.frames.shape[1:3]
+    if clip.intrinsics is None:
+        prior = cameras.default_prior(max(width, height))
+        matrix = np.diag([prior.focal, prior.focal, 1.0])
+        matrix[:2, 2] = width / 2, height / 2
+        return matrix, prior
+    sigma = 0.0 if clip.intrinsics_source == "given" else 0.05
+    return clip.intrinsics.copy(), cameras.FocalPrior(float(clip.intrinsics[0, 0]), sigma)
+
+
+def _tracks(clip: Clip, bank: FlowBank, stages: Stages, seed: int) -> PixelTracks:
+    def make(report: Report) -> Arrays:
+        tracker = ChainedTracker(bank, seed=seed, report=report)
+        tracks = bridge(bank, tracker(clip.frames))
+        return {name: getattr(tracks, name) for name in PixelTracks.__dataclass_fields__}
+
+    return PixelTracks(**stages.run("tracks", make))
+
+
+def _first_masks(bank: FlowBank, tracks: PixelTracks, report: Report) -> Arrays:
+    voted, models = masks.vote_mobility(tracks)
+    dynamic = masks.motion_masks(bank, models, report)
+    return {
+        "mobility": voted.mobility,
+        "dynamic": dynamic,
+        "static": masks.static_tracks(voted, dynamic),
+    }
+
+
+def _solve(clip: Clip, state: _State, seed: int) -> Arrays:
+    intrinsics, prior = _lens(clip)
+    height, width = clip.frames.shape[1:3]
+    good = state.static & _textured(state.tracks)
+    solution = cameras.solve(
+        state.tracks.uv[good],
+        state.tracks.visible[good],
+        (width, height),
+        (float(intrinsics[0, 2]), float(intrinsics[1, 2])),
+        prior,
+        seed,
+    )
+    points = np.full((len(state.tracks), 3), np.nan)
+    points[good] = solution.points
+    intrinsics[:2, :2] *= solution.focal / intrinsics[0, 0]
+    return {
+        "world_from_camera": solution.world_from_camera,
+        "registered": solution.registered,
+        "intrinsics": intrinsics,
+        "focal_sigma": np.array(solution.focal_sigma),
+        "radial": np.array(solution.radial),
+        "rung": np.array(cameras.RUNGS.index(solution.motion)),
+        "warnings": np.frombuffer("\n".join(solution.warnings).encode(), np.uint8),
+        "points": points,
+    }
+
+
+def _textured(tracks: PixelTracks) -> Bool[np.ndarray, " M"]:
+    """Tracks that the picture fixes well, or the best there are where few are."""
+    good = tracks.texture > _TEXTURED
+    seen = tracks.visible.sum(axis=0)
+    if np.median((tracks.visible & good[:, None]).sum(axis=0)) < min(_ENOUGH, np.median(seen)):
+        good = tracks.texture >= np.median(tracks.texture)
+    return good
+
+
+def _straightened(state: _State, solved: Arrays) -> _State:
+    """Frames, tracks and masks with the estimated lens distortion undone."""
+    radial = float(solved["radial"])
+    if radial == 0.0:
+        return state
+    intrinsics = solved["intrinsics"]
+    frames = np.stack([_undistorted(frame, intrinsics, radial) for frame in state.bank.frames])
+    dynamic = np.stack([_undistorted(mask, intrinsics, radial) for mask in state.dynamic])
+    uv = state.tracks.uv.reshape(-1, 1, 2).astype(np.float64) - 0.5
+    corner = _cv_intrinsics(intrinsics)
+    straight = cv2.undistortPoints(uv, corner, np.array([radial, 0, 0, 0]), P=corner) + 0.5
+    tracks = replace(state.tracks, uv=straight.reshape(state.tracks.uv.shape).astype(np.float32))
+    return replace(state, bank=FlowBank(frames), tracks=tracks, dynamic=dynamic)
+
+
+def _cv_intrinsics(intrinsics: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
+    """Intrinsics for OpenCV, which counts pixels from the centre of the first."""
+    return intrinsics - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+
+
+def _undistorted(image: np.ndarray, intrinsics: np.ndarray, radial: float) -> np.ndarray:
+    corner = _cv_intrinsics(intrinsics)
+    size = image.shape[1::-1]
+    maps = cv2.initUndistortRectifyMap(
+        corner, np.array([radial, 0, 0, 0]), None, corner, size, cv2.CV_32FC1
+    )
+    return cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _refined_masks(state: _State, solved: Arrays, report: Report) -> Arrays:
+    """What moves, judged again by the cameras that were found."""
+    models = masks.known_cameras(
+        state.tracks, state.static, solved["intrinsics"], solved["world_from_camera"]
+    )
+    if not models:
+        return {"dynamic": state.dynamic, "static": state.static}
+    dynamic = masks.motion_masks(state.bank, models, report)
+    return {"dynamic": dynamic, "static": masks.static_tracks(state.tracks, dynamic)}
+
+
+def _depth(state: _State, solved: Arrays, report: Report) -> Arrays:
+    """Depth as if nothing moved, and its confidence."""
+    if cameras.RUNGS[int(solved["rung"])] != "free":
+        return _guessed_depth(state.dynamic.shape, solved["intrinsics"])
+    views = _views(state, solved)
+    known = np.isfinite(solved["points"][:, 0]) & state.static
+    sparse = Sparse(
+        state.tracks.uv[known], state.tracks.visible[known], np.array(solved["points"][known])
+    )
+    inverse, confidence = static_depth(views, sparse, state.dynamic, state.bank.frames, report)
+    return {"depth": 1.0 / inverse, "confidence": confidence}
+
+
+def _guessed_depth(shape: tuple[int, ...], intrinsics: np.ndarray) -> Arrays:
+    """All points at distance 1: a picture on a sphere, the same one for every turn of a camera."""
+    count, height, width = shape
+    x = (np.arange(width) + 0.5 - intrinsics[0, 2]) / intrinsics[0, 0]
+    y = (np.arange(height)[:, None] + 0.5 - intrinsics[1, 2]) / intrinsics[1, 1]
+    z = (1.0 / np.sqrt(1.0 + x**2 + y**2)).astype(np.float32)
+    return {
+        "depth": np.repeat(z[None], count, axis=0),
+        "confidence": np.zeros(shape, np.float32),
+    }
+
+
+def _views(state: _State, solved: Arrays) -> Views:
+    return Views(state.bank.grey, solved["intrinsics"], solved["world_from_camera"])
+
+
+def _motion(state: _State, solved: Arrays, dense: Arrays) -> Arrays:
+    """Depth with the movers in it, and the moving tracks in 3D."""
+    moving = _moving_tracks(state)
+    if cameras.RUNGS[int(solved["rung"])] == "free":
+        depth, track_depth = moving_depth(
+            dense["depth"], dense["confidence"], state.dynamic, moving
+        )
+    else:  # the guess has no ground to stand on: movers stay on the picture
+        depth, track_depth = dense["depth"], _read(dense["depth"], moving)
+    xyz = lift(moving.uv, track_depth, solved["intrinsics"], solved["world_from_camera"])
+    visible = moving.visible & np.isfinite(xyz).all(axis=-1)
+    lasting = visible.sum(axis=1) >= 2
+    xyz, visible = xyz[lasting], visible[lasting]
+    return {
+        "depth": depth,
+        "confidence": np.where(state.dynamic > 0.5, 0.0, dense["confidence"]).astype(np.float32),
+        "uv": moving.uv[lasting],
+        "xyz": carry_on(np.where(visible[..., None], xyz, 0.0), visible),
+        "visible": visible,
+    }
+
+
+def _moving_tracks(state: _State) -> PixelTracks:
+    """Tracks where they pass over moving pixels; elsewhere they count as not seen."""
+    height, width = state.dynamic.shape[1:]
+    x = np.clip(state.tracks.uv[..., 0].astype(int), 0, width - 1)
+    y = np.clip(state.tracks.uv[..., 1].astype(int), 0, height - 1)
+    over = state.dynamic[np.arange(len(state.dynamic)), y, x] > 0.5
+    visible = state.tracks.visible & over
+    mostly = visible.sum(axis=1) >= 0.5 * state.tracks.visible.sum(axis=1)
+    kept = mostly & (visible.sum(axis=1) >= 2)
+    return replace(state.tracks[kept], visible=visible[kept])
+
+
+def _read(depth: Float32[np.ndarray, "N H W"], tracks: PixelTracks) -> Float32[np.ndarray, "M N"]:
+    height, width = depth.shape[1:]
+    x = np.clip(tracks.uv[..., 0].astype(int), 0, width - 1)
+    y = np.clip(tracks.uv[..., 1].astype(int), 0, height - 1)
+    return np.where(tracks.visible, depth[np.arange(len(depth)), y, x], np.nan).astype(np.float32)
+
+
+def _scene(clip: Clip, state: _State, solved: Arrays, dense: Arrays, moved: Arrays) -> Scene:
+    count = len(clip.frames)
+    radial = float(solved["radial"])
+    estimated = (radial, 0.0, 0.0, 0.0, 0.0) if radial else None
+    depth, dynamic = moved["depth"], state.dynamic
+    motion: MotionField = TrackField(moved["uv"], moved["xyz"], moved["visible"], dynamic, depth)
+    frames: UInt8[np.ndarray, "N H W 3"] = state.bank.frames
+    return Scene(
+        frames=frames,
+        times=clip.times,
+        cameras=Cameras(
+            solved["world_from_camera"],
+            np.repeat(solved["intrinsics"][None], count, axis=0),
+            solved["registered"],
+            np.full(count, float(solved["focal_sigma"])),
+            cameras.RUNGS[int(solved["rung"])],
+            estimated or clip.distortion,
+        ),
+        depth=depth,
+        confidence=moved["confidence"],
+        dynamic=dynamic,
+        motion=motion,
+        original_size=clip.original_size,
+        provenance={"warnings": _warnings(solved, moved)},
+    )
+
+
+def _warnings(solved: Arrays, moved: Arrays) -> list[str]:
+    told = bytes(solved["warnings"]).decode()
+    warnings = told.split("\n") if told else []
+    share = float((moved["confidence"] > 0).mean())
+    if cameras.RUNGS[int(solved["rung"])] == "free" and share < 0.3:
+        warnings.append(f"only {share:.0%} of the depth was measured, the rest is filled in")
+    return warnings
