@@ -1,6 +1,5 @@
 """Whatever is wrong ends in one clear line, or in a scene that says what it does not know."""
 
-import importlib
 import os
 import resource
 import shutil
@@ -17,9 +16,7 @@ from PIL import Image
 
 import worldline
 
-CLASSIC = hasattr(importlib.import_module("worldline.systems.classic"), "classic")
-needs_classic = pytest.mark.skipif(not CLASSIC, reason="the classic system is not there yet")
-systems = pytest.mark.parametrize("system", ["fake", pytest.param("classic", marks=needs_classic)])
+systems = pytest.mark.parametrize("system", ["fake", "classic"])
 
 
 @pytest.fixture
@@ -129,7 +126,6 @@ def test_with_json_the_error_is_an_object(cli, out):
 # Little or nothing to see: a correct, marked result, or one line.
 
 
-@needs_classic
 def test_one_frame_makes_a_scene_whose_depth_is_unknown(cli, out, tmp_path, textured):
     Image.fromarray(textured(1)[0]).save(tmp_path / "still.png")
     run = cli("reconstruct", tmp_path / "still.png", "--out", out)
@@ -140,7 +136,6 @@ def test_one_frame_makes_a_scene_whose_depth_is_unknown(cli, out, tmp_path, text
     assert np.isnan(scene.depth).all()
 
 
-@needs_classic
 @pytest.mark.parametrize("black", [False, True])
 def test_frames_without_parallax_claim_none(cli, out, tmp_path, textured, write_video, black):
     frames = np.zeros((6, 64, 96, 3), np.uint8) if black else textured(1)[[0, 0]]
@@ -154,7 +149,6 @@ def test_frames_without_parallax_claim_none(cli, out, tmp_path, textured, write_
         assert_nothing_left(out)
 
 
-@needs_classic
 def test_8k_fits_in_4_gb(started, out, tmp_path, textured, write_video):
     big = [np.asarray(Image.fromarray(frame).resize((7680, 4320))) for frame in textured(2)]
     write_video(tmp_path / "8k.mp4", big)
@@ -230,7 +224,6 @@ def test_a_stopped_run_resumes(started, cli, out, video, number, code):
     assert_same_scene(out, out.with_name("whole"))
 
 
-@needs_classic
 def test_the_classic_system_resumes_after_a_kill(started, cli, out, video):
     options = ("reconstruct", video, "--json")
     process = started(*options, "--out", out)
