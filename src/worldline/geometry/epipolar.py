@@ -16,14 +16,15 @@ def sampson_error(
 
     `target^T F source = 0` holds for points at rest. Source: Hartley and Zisserman, eq. 11.9.
     """
-    one = torch.ones_like(source[..., :1])
-    x, y = torch.cat([source, one], dim=-1), torch.cat([target, one], dim=-1)
-    line_in_target = x @ fundamental.mT
-    line_in_source = y @ fundamental
-    algebraic = (y * line_in_target).sum(dim=-1)
-    gradient = (line_in_target[..., :2] ** 2).sum(dim=-1) + (line_in_source[..., :2] ** 2).sum(
-        dim=-1
-    )
+    x, y = source.unbind(dim=-1)
+    u, v = target.unbind(dim=-1)
+    # Written out by component: this runs on every pixel of every pair of frames.
+    f = fundamental[..., None].unbind(dim=-3)
+    (a, b, c), (d, e, g), (h, i, j) = (row.unbind(dim=-2) for row in f)
+    line_u, line_v = a * x + b * y + c, d * x + e * y + g
+    line_x, line_y = a * u + d * v + h, b * u + e * v + i
+    algebraic = u * line_u + v * line_v + h * x + i * y + j
+    gradient = line_u**2 + line_v**2 + line_x**2 + line_y**2
     return algebraic**2 / gradient.clamp_min(torch.finfo(gradient.dtype).tiny)
 
 
@@ -36,10 +37,13 @@ def transfer_error(
 
     It has two degrees of freedom where the Sampson error has one.
     """
-    moved = torch.cat([source, torch.ones_like(source[..., :1])], dim=-1) @ homography.mT
-    z = moved[..., 2:]
-    safe = torch.where(z.abs() > 1e-9, z, torch.full_like(z, 1e-9))
-    return ((moved[..., :2] / safe - target) ** 2).sum(dim=-1)
+    x, y = source.unbind(dim=-1)
+    u, v = target.unbind(dim=-1)
+    f = homography[..., None].unbind(dim=-3)
+    (a, b, c), (d, e, g), (h, i, j) = (row.unbind(dim=-2) for row in f)
+    z = h * x + i * y + j
+    over_z = 1.0 / torch.where(z.abs() > 1e-9, z, torch.full_like(z, 1e-9))
+    return ((a * x + b * y + c) * over_z - u) ** 2 + ((d * x + e * y + g) * over_z - v) ** 2
 
 
 def fundamental_from_cameras(

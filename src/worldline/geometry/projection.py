@@ -66,9 +66,7 @@ def invert(b_from_a: Float[Tensor, "*b 4 4"]) -> Float[Tensor, "*b 4 4"]:
     """Inverse of rigid transforms, exact where a general matrix inverse would round."""
     rotation = b_from_a[..., :3, :3].mT
     translation = -(rotation @ b_from_a[..., :3, 3:])
-    return torch.cat(
-        [torch.cat([rotation, translation], dim=-1), b_from_a[..., 3:, :]], dim=-2
-    )
+    return torch.cat([torch.cat([rotation, translation], dim=-1), b_from_a[..., 3:, :]], dim=-2)
 
 
 def rigid(

@@ -132,37 +132,37 @@ def _threshold(model: PairModel) -> float:
 
 
 def known_cameras(
+    models: list[PairModel],
     tracks: PixelTracks,
     static: Bool[np.ndarray, " M"],
     intrinsics: Float64[np.ndarray, "3 3"],
     world_from_camera: Float64[np.ndarray, "N 4 4"],
 ) -> list[PairModel]:
-    """Camera models of all pairs from solved cameras: nothing left for a mover to bend.
+    """The same pairs modelled by the solved cameras: nothing is left for a mover to bend.
 
-    Where the tracks show less than half a pixel of parallax the epipolar lines mean nothing, and
-    the homography of the plane at infinity takes over.
+    A pair whose tracks the solved cameras explain much worse than its own model did keeps that.
     """
     inverse = np.linalg.inv(intrinsics)
-    count = len(world_from_camera)
-    models = []
-    for i in range(count):
-        for j in (j for j in neighbours(i, count) if j > i):
-            both = static & tracks.visible[:, i] & tracks.visible[:, j]
-            if both.sum() < _FEWEST:
-                continue
-            a, b = tracks.uv[both, i], tracks.uv[both, j]
-            turn = np.linalg.inv(world_from_camera[j]) @ world_from_camera[i]
-            far = PairModel(i, j, intrinsics @ turn[:3, :3] @ inverse, True, 1.0)
-            model = far
-            if np.median(far.error(a, b)) > 0.25 and np.linalg.norm(turn[:3, 3]) > 0:
-                fundamental = fundamental_from_cameras(
-                    *(torch.from_numpy(k) for k in (intrinsics, intrinsics)),
-                    *(torch.from_numpy(world_from_camera[k]) for k in (i, j)),
-                ).numpy()
-                model = PairModel(i, j, fundamental, False, 1.0)
-            noise = float(np.median(model.error(a, b))) / _CHI2_MEDIAN[model.freedom]
-            models.append(replace(model, noise=noise))
-    return models
+    lens = torch.from_numpy(intrinsics)
+    better = []
+    for model in models:
+        i, j = model.source, model.target
+        both = static & tracks.visible[:, i] & tracks.visible[:, j]
+        if both.sum() < _FEWEST:
+            better.append(model)
+            continue
+        a, b = tracks.uv[both, i], tracks.uv[both, j]
+        turn = np.linalg.inv(world_from_camera[j]) @ world_from_camera[i]
+        known = PairModel(i, j, intrinsics @ turn[:3, :3] @ inverse, True, 1.0)
+        # Where tracks show less than half a pixel of parallax, epipolar lines mean nothing.
+        if np.median(known.error(a, b)) > 0.25 and np.linalg.norm(turn[:3, 3]) > 0:
+            cameras = (torch.from_numpy(world_from_camera[k]) for k in (i, j))
+            fundamental = fundamental_from_cameras(lens, lens, *cameras).numpy()
+            known = PairModel(i, j, fundamental, False, 1.0)
+        noise = float(np.median(known.error(a, b))) / _CHI2_MEDIAN[known.freedom]
+        worse = noise > 4.0 * max(model.noise, _NOISE_FLOOR)
+        better.append(model if worse else replace(known, noise=noise))
+    return better
 
 
 def motion_masks(
@@ -272,9 +272,32 @@ def static_tracks(
     tracks: PixelTracks, masks: Float32[np.ndarray, "N H W"]
 ) -> Bool[np.ndarray, " M"]:
     """Tracks held to be static by their own vote and by the pixels they pass over."""
-    height, width = masks.shape[1:]
-    x = np.clip(tracks.uv[..., 0].astype(int), 0, width - 1)
-    y = np.clip(tracks.uv[..., 1].astype(int), 0, height - 1)
-    over = masks[np.arange(len(masks)), y, x] > 0.5
+    over = (look_up(masks, tracks.uv) > 0.5) & tracks.visible
     seen = np.maximum(tracks.visible.sum(axis=1), 1)
-    return (tracks.mobility < 0.5) & ((over & tracks.visible).sum(axis=1) / seen < 0.3)
+    return (tracks.mobility < 0.5) & (over.sum(axis=1) / seen < 0.3)
+
+
+def look_up(
+    maps: Float32[np.ndarray, "N H W"], uv: Float32[np.ndarray, "M N 2"]
+) -> Float32[np.ndarray, "M N"]:
+    """Each frame's map at the pixels that tracks have in it."""
+    height, width = maps.shape[1:]
+    x = np.clip(uv[..., 0].astype(int), 0, width - 1)
+    y = np.clip(uv[..., 1].astype(int), 0, height - 1)
+    return maps[np.arange(len(maps)), y, x]
+
+
+def pack(models: list[PairModel]) -> dict[str, np.ndarray]:
+    """Pair models as arrays, to be kept."""
+    return {
+        "pairs": np.array([(m.source, m.target) for m in models], np.int64).reshape(-1, 2),
+        "matrices": np.array([m.matrix for m in models], np.float64).reshape(-1, 3, 3),
+        "planar": np.array([m.planar for m in models], bool),
+        "noise": np.array([m.noise for m in models], np.float64),
+    }
+
+
+def unpack(arrays: dict[str, np.ndarray]) -> list[PairModel]:
+    """What `pack` packed."""
+    rows = zip(arrays["pairs"], arrays["matrices"], arrays["planar"], arrays["noise"], strict=True)
+    return [PairModel(int(p[0]), int(p[1]), m, bool(planar), float(n)) for p, m, planar, n in rows]

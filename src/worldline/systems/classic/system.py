@@ -43,13 +43,12 @@ def classic(clip: Clip, stages: Stages, *, seed: int) -> Scene:
         return _single(clip)
     bank = FlowBank(clip.frames)
     tracks = _tracks(clip, bank, stages, seed)
-    found = stages.run("masks", lambda report: _first_masks(bank, tracks, report))
-    tracks = replace(tracks, mobility=found["mobility"])
+    voted = stages.run("mobility", lambda report: _mobility(tracks))
+    tracks = replace(tracks, mobility=voted["mobility"])
+    solved = stages.run("cameras", lambda report: _solve(clip, tracks, seed))
+    bank, tracks = _straightened(bank, tracks, solved)
+    found = stages.run("masks", lambda report: _masks(bank, tracks, voted, solved, report))
     state = _State(bank, tracks, found["static"], found["dynamic"])
-    solved = stages.run("cameras", lambda report: _solve(clip, state, seed))
-    state = _straightened(state, solved)
-    refined = stages.run("refine", lambda report: _refined_masks(state, solved, report))
-    state = replace(state, static=refined["static"], dynamic=refined["dynamic"])
     dense = stages.run("depth", lambda report: _depth(state, solved, report))
     moved = stages.run("motion", lambda report: _motion(state, solved, dense))
     return _scene(clip, state, solved, dense, moved)
@@ -102,29 +101,24 @@ def _tracks(clip: Clip, bank: FlowBank, stages: Stages, seed: int) -> PixelTrack
     return PixelTracks(**stages.run("tracks", make))
 
 
-def _first_masks(bank: FlowBank, tracks: PixelTracks, report: Report) -> Arrays:
+def _mobility(tracks: PixelTracks) -> Arrays:
     voted, models = masks.vote_mobility(tracks)
-    dynamic = masks.motion_masks(bank, models, report)
-    return {
-        "mobility": voted.mobility,
-        "dynamic": dynamic,
-        "static": masks.static_tracks(voted, dynamic),
-    }
+    return {"mobility": voted.mobility, **masks.pack(models)}
 
 
-def _solve(clip: Clip, state: _State, seed: int) -> Arrays:
+def _solve(clip: Clip, tracks: PixelTracks, seed: int) -> Arrays:
     intrinsics, prior = _lens(clip)
     height, width = clip.frames.shape[1:3]
-    good = state.static & _textured(state.tracks)
+    good = (tracks.mobility < 0.5) & _textured(tracks)
     solution = cameras.solve(
-        state.tracks.uv[good],
-        state.tracks.visible[good],
+        tracks.uv[good],
+        tracks.visible[good],
         (width, height),
         (float(intrinsics[0, 2]), float(intrinsics[1, 2])),
         prior,
         seed,
     )
-    points = np.full((len(state.tracks), 3), np.nan)
+    points = np.full((len(tracks), 3), np.nan)
     points[good] = solution.points
     intrinsics[:2, :2] *= solution.focal / intrinsics[0, 0]
     return {
@@ -148,19 +142,21 @@ def _textured(tracks: PixelTracks) -> Bool[np.ndarray, " M"]:
     return good
 
 
-def _straightened(state: _State, solved: Arrays) -> _State:
-    """Frames, tracks and masks with the estimated lens distortion undone."""
+def _straightened(
+    bank: FlowBank, tracks: PixelTracks, solved: Arrays
+) -> tuple[FlowBank, PixelTracks]:
+    """Frames and tracks with the estimated lens distortion undone."""
     radial = float(solved["radial"])
     if radial == 0.0:
-        return state
+        return bank, tracks
     intrinsics = solved["intrinsics"]
-    frames = np.stack([_undistorted(frame, intrinsics, radial) for frame in state.bank.frames])
-    dynamic = np.stack([_undistorted(mask, intrinsics, radial) for mask in state.dynamic])
-    uv = state.tracks.uv.reshape(-1, 1, 2).astype(np.float64) - 0.5
+    frames = np.stack([_undistorted(frame, intrinsics, radial) for frame in bank.frames])
+    uv = tracks.uv.reshape(-1, 1, 2).astype(np.float64) - 0.5
     corner = _cv_intrinsics(intrinsics)
     straight = cv2.undistortPoints(uv, corner, np.array([radial, 0, 0, 0]), P=corner) + 0.5
-    tracks = replace(state.tracks, uv=straight.reshape(state.tracks.uv.shape).astype(np.float32))
-    return replace(state, bank=FlowBank(frames), tracks=tracks, dynamic=dynamic)
+    return FlowBank(frames), replace(
+        tracks, uv=straight.reshape(tracks.uv.shape).astype(np.float32)
+    )
 
 
 def _cv_intrinsics(intrinsics: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
@@ -177,15 +173,20 @@ def _undistorted(image: np.ndarray, intrinsics: np.ndarray, radial: float) -> np
     return cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _refined_masks(state: _State, solved: Arrays, report: Report) -> Arrays:
-    """What moves, judged again by the cameras that were found."""
+def _masks(
+    bank: FlowBank, tracks: PixelTracks, voted: Arrays, solved: Arrays, report: Report
+) -> Arrays:
+    """What moves, judged by the cameras that were found."""
+    static = tracks.mobility < 0.5
     models = masks.known_cameras(
-        state.tracks, state.static, solved["intrinsics"], solved["world_from_camera"]
+        masks.unpack(voted),
+        tracks,
+        static,
+        np.array(solved["intrinsics"]),
+        np.array(solved["world_from_camera"]),
     )
-    if not models:
-        return {"dynamic": state.dynamic, "static": state.static}
-    dynamic = masks.motion_masks(state.bank, models, report)
-    return {"dynamic": dynamic, "static": masks.static_tracks(state.tracks, dynamic)}
+    dynamic = masks.motion_masks(bank, models, report)
+    return {"dynamic": dynamic, "static": masks.static_tracks(tracks, dynamic)}
 
 
 def _depth(state: _State, solved: Arrays, report: Report) -> Arrays:
@@ -225,7 +226,8 @@ def _motion(state: _State, solved: Arrays, dense: Arrays) -> Arrays:
             dense["depth"], dense["confidence"], state.dynamic, moving
         )
     else:  # the guess has no ground to stand on: movers stay on the picture
-        depth, track_depth = dense["depth"], _read(dense["depth"], moving)
+        depth = dense["depth"]
+        track_depth = np.where(moving.visible, masks.look_up(depth, moving.uv), np.nan)
     xyz = lift(moving.uv, track_depth, solved["intrinsics"], solved["world_from_camera"])
     visible = moving.visible & np.isfinite(xyz).all(axis=-1)
     lasting = visible.sum(axis=1) >= 2
@@ -241,21 +243,11 @@ def _motion(state: _State, solved: Arrays, dense: Arrays) -> Arrays:
 
 def _moving_tracks(state: _State) -> PixelTracks:
     """Tracks where they pass over moving pixels; elsewhere they count as not seen."""
-    height, width = state.dynamic.shape[1:]
-    x = np.clip(state.tracks.uv[..., 0].astype(int), 0, width - 1)
-    y = np.clip(state.tracks.uv[..., 1].astype(int), 0, height - 1)
-    over = state.dynamic[np.arange(len(state.dynamic)), y, x] > 0.5
+    over = masks.look_up(state.dynamic, state.tracks.uv) > 0.5
     visible = state.tracks.visible & over
     mostly = visible.sum(axis=1) >= 0.5 * state.tracks.visible.sum(axis=1)
     kept = mostly & (visible.sum(axis=1) >= 2)
     return replace(state.tracks[kept], visible=visible[kept])
-
-
-def _read(depth: Float32[np.ndarray, "N H W"], tracks: PixelTracks) -> Float32[np.ndarray, "M N"]:
-    height, width = depth.shape[1:]
-    x = np.clip(tracks.uv[..., 0].astype(int), 0, width - 1)
-    y = np.clip(tracks.uv[..., 1].astype(int), 0, height - 1)
-    return np.where(tracks.visible, depth[np.arange(len(depth)), y, x], np.nan).astype(np.float32)
 
 
 def _scene(clip: Clip, state: _State, solved: Arrays, dense: Arrays, moved: Arrays) -> Scene:
