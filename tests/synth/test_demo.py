@@ -7,9 +7,11 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from worldline.errors import InputError
-from worldline.synth.demo import demo_clip_path, demo_frames, demo_truth
+from worldline.synth.camera import Cameras
+from worldline.synth.demo import demo_clip_path, demo_truth
+from worldline.synth.demo.clip import as_sensed
 from worldline.synth.demo.stage import demo_cameras, demo_world
-from worldline.synth.render import visible
+from worldline.synth.render import render, visible
 
 SMALL = (240, 135)
 
@@ -135,10 +137,31 @@ def test_the_clip_is_small_and_complete(clip):
     assert clip.shape == (48, 270, 480, 3)
 
 
-def test_the_clip_is_what_the_renderer_makes(clip):
-    (picture,) = demo_frames([29])
-    error = np.square(clip[29].astype(float) - picture).mean()
+@pytest.mark.parametrize(("frame", "left", "top"), [(0, 0, 100), (29, 130, 60), (47, 290, 30)])
+def test_the_clip_is_what_the_renderer_makes(clip, frame, left, top):
+    """In a window of the picture, which is a camera with another principal point."""
+    cameras = demo_cameras()
+    intrinsics = cameras.intrinsics.clone()
+    intrinsics[:2, 2] -= torch.tensor([left, top])
+    window = Cameras(
+        cameras.world_from_camera[frame : frame + 1],
+        intrinsics,
+        (160, 90),
+        cameras.times[frame : frame + 1],
+    )
+    picture = render(demo_world(), window).rgb
+    part = clip[frame, top : top + 90, left : left + 160]
+    error = np.square(part - 255 * picture[0].numpy()).mean()
     assert 10 * np.log10(255**2 / error) > 28
+
+
+def test_sensor_noise_is_slight_and_the_frames_own():
+    grey = np.full((40, 50, 3), 0.5, np.float32)
+    sensed = as_sensed(grey, seed=3)
+    assert np.array_equal(sensed, as_sensed(grey, seed=3))
+    assert not np.array_equal(sensed, as_sensed(grey, seed=4))
+    assert 0.8 < sensed.astype(float).std() < 1.6
+    assert as_sensed(0 * grey, seed=0).max() < 10 and as_sensed(2 * grey, seed=0).min() > 245
 
 
 def test_static_pixels_keep_their_colour_under_the_exact_warp(clip):

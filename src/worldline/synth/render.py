@@ -4,8 +4,10 @@ The truth (depth, object, material coordinates) is that of the ray through each 
 the colour is the mean over a grid of rays inside the pixel.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,10 +19,13 @@ from worldline.synth.materials import albedo
 from worldline.synth.shapes import Kind, face, hit, normal
 from worldline.synth.world import Light, World
 
-RAYS_AT_ONCE = 1 << 12  # few enough that most objects are far from all rays of a chunk
+RAYS_AT_ONCE = 1 << 13  # few enough that most objects are far from all rays of a chunk
 SUNS = 3  # points of the sun's disc that each ray's hit looks at
-TILE = 64  # pixels; rays go tile by tile, so that those of a chunk are neighbours
+TILE = 96  # pixels; rays go tile by tile, so that those of a chunk are neighbours
+MOST_FRAMES_AT_ONCE = 8  # bounds the memory
 NO_OBJECT = -1
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -172,12 +177,15 @@ def render(
     unit_from_world = _inverse(world, cameras.times).to(dtype)
     tiles = _tiles(cameras)
     back = tiles.argsort()
-    hits, pictures = [], []
-    for i in range(len(cameras)):  # one frame at a time bounds the memory
+
+    def frame(i: int) -> tuple[Hits, Tensor | None]:
         view = (tiles, cameras.world_from_camera[i].to(dtype), unit_from_world[i])
-        hits.append(_look(world, cameras, *view, (0.5, 0.5))[0])
-        if colour:
-            pictures.append(_picture(world, cameras, *view, samples)[back])
+        hits, _ = _look(world, cameras, *view, (0.5, 0.5))
+        return hits, _picture(world, cameras, *view, samples)[back] if colour else None
+
+    frames = _each(frame, len(cameras), cameras.times.device)
+    hits = [found for found, _ in frames]
+    pictures = [picture for _, picture in frames if picture is not None]
     shape = (len(cameras), height, width)
     return Rendering(
         torch.stack(pictures).reshape(*shape, 3) if colour else None,
@@ -185,6 +193,23 @@ def render(
         torch.cat([h.instance[:, back] for h in hits]).reshape(shape),
         torch.cat([h.material[:, back] for h in hits]).reshape(*shape, 3),
     )
+
+
+def _each(work: Callable[[int], _Result], count: int, device: torch.device) -> list[_Result]:
+    """``work`` for every frame; on a CPU, frames share out the cores.
+
+    The tensors of one chunk are too small to be shared out themselves: cores that others use too
+    would spend their time waiting for each other.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu":
+        return [work(i) for i in range(count)]
+    try:
+        workers = min(threads, MOST_FRAMES_AT_ONCE)
+        with ThreadPoolExecutor(workers, "render", torch.set_num_threads, (1,)) as pool:
+            return list(pool.map(work, range(count)))
+    finally:
+        torch.set_num_threads(threads)  # the workers' setting is partly everyone's
 
 
 def _inverse(world: World, times: Float[Tensor, " N"]) -> Float[Tensor, "N K 4 4"]:

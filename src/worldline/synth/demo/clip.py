@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from worldline.synth.demo.stage import FRAME_RATE, FRAMES, SIZE, demo_cameras, demo_world
 from worldline.synth.render import render
@@ -34,9 +34,14 @@ def demo_frames(frame_indices: list[int] | None = None) -> Iterator[UInt8[np.nda
         )
         rgb = render(world, one).rgb
         assert rgb is not None  # colour is on by default
-        levels = 255 * rgb[0].numpy()
-        noisy = levels + np.random.default_rng(i).normal(0, NOISE, levels.shape)
-        yield noisy.round().clip(0, 255).astype(np.uint8)
+        yield as_sensed(rgb[0].numpy(), seed=i)
+
+
+def as_sensed(rgb: Float[np.ndarray, "H W 3"], seed: int) -> UInt8[np.ndarray, "H W 3"]:
+    """Colour in [0, 1] as a sensor's grey levels, with its noise."""
+    levels = 255 * rgb
+    noisy = levels + np.random.default_rng(seed).normal(0, NOISE, levels.shape)
+    return noisy.round().clip(0, 255).astype(np.uint8)
 
 
 def write_demo_clip(path: Path) -> None:
