@@ -62,9 +62,7 @@ def _range(scene: Scene) -> tuple[float, float]:
     return float(near), float(far if near - far > 1e-6 * near else 0.0)
 
 
-def _depth_picture(
-    scene: Scene, i: int, near: float, far: float
-) -> UInt8[np.ndarray, "H W 3"]:
+def _depth_picture(scene: Scene, i: int, near: float, far: float) -> UInt8[np.ndarray, "H W 3"]:
     inverse = 1.0 / np.asarray(scene.depth[i])
     level = np.clip((inverse - far) / (near - far), 0.0, 1.0)
     picture = _coloured(np.nan_to_num(level), cv2.COLORMAP_TURBO).astype(np.float32)

@@ -388,7 +388,7 @@ def _in_first_camera(frames: sfm.Frames, structure: sfm.Structure, focal_sigma: 
 def _interpolated(
     camera_from_world: Float64[np.ndarray, "N 4 4"], registered: Bool[np.ndarray, " N"]
 ) -> Float64[np.ndarray, "N 4 4"]:
-    """Frames without a pose given one between their solved neighbours (the nearest's at the ends)."""
+    """Frames without a pose put between their solved neighbours (on the nearest, at the ends)."""
     known = np.flatnonzero(registered)
     if len(known) == len(registered):
         return camera_from_world

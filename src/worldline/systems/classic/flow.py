@@ -1,12 +1,13 @@
 """Dense optical flow between two frames: the short-term half of C4D's two correspondences."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 
+@runtime_checkable
 class FlowModel(Protocol):
     """Anything that tells where the pixels of one frame are in another."""
 
@@ -20,7 +21,7 @@ class FlowModel(Protocol):
 
 
 class DisFlow:
-    """OpenCV's dense inverse search (Kroeger et al., ECCV 2016), at its medium preset by default."""
+    """OpenCV's dense inverse search (Kroeger et al., ECCV 2016), at its medium preset."""
 
     name = "dis"
 

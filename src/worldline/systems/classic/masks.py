@@ -8,195 +8,98 @@ over where it explains the pair as well (rotation, tripod: there a fundamental m
 arbitrary), and the union wants two witnesses.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Float32, Float64
+from jaxtyping import Bool, Float32
 
-from worldline.geometry.epipolar import fundamental_from_cameras, sampson_error, transfer_error
 from worldline.systems.classic.completion import complete
 from worldline.systems.classic.flow import inside
 from worldline.systems.classic.flowbank import FlowBank
+from worldline.systems.classic.pairs import PairModel
 from worldline.systems.classic.tracks import PixelTracks
 
-STRIDES = (1, 2, 4, 8)
-_CHI2_MEDIAN = {1: 0.455, 2: 1.386}  # median of chi^2 with 1, 2 degrees of freedom
-_THRESHOLD = 12.0  # in noise variances: 3.5 sigma
-_NOISE_FLOOR = 0.12  # px^2: flow is never better than a third of a pixel
 _ROUND_TRIP = 1.5  # px: pixels whose flow does not lead back are hidden
 _PLAIN = 1.5  # grey levels a pixel: below this contrast flow is guesswork
-_MOST = 500  # of them: more make the fit slower and no better
-_FEWEST = 24  # correspondences that fix a fundamental matrix against outliers
-
-
-@dataclass(frozen=True)
-class PairModel:
-    """What the camera alone does to a pair of frames."""
-
-    source: int
-    target: int
-    matrix: Float64[np.ndarray, "3 3"]
-    planar: bool
-    """True: `matrix` is a homography (no parallax to speak of); False: a fundamental matrix."""
-    noise: float
-    """Variance of the correspondences' error, px^2."""
-
-    def error(
-        self, source: Float[np.ndarray, "M 2"], target: Float[np.ndarray, "M 2"]
-    ) -> Float32[np.ndarray, " M"]:
-        """Squared error of correspondences, in px^2."""
-        measure = transfer_error if self.planar else sampson_error
-        return measure(
-            torch.as_tensor(source, dtype=torch.float32),
-            torch.as_tensor(target, dtype=torch.float32),
-            torch.as_tensor(self.matrix, dtype=torch.float32),
-        ).numpy()
-
-    @property
-    def freedom(self) -> int:
-        """Degrees of freedom of the error."""
-        return 2 if self.planar else 1
-
-
-def neighbours(frame: int, count: int, strides: Iterable[int] = STRIDES) -> list[int]:
-    """Frames that a frame is compared with."""
-    both = [frame + sign * s for s in strides for sign in (1, -1)]
-    return [other for other in both if 0 <= other < count]
-
-
-def fit_pair(
-    source: int,
-    target: int,
-    source_uv: Float32[np.ndarray, "M 2"],
-    target_uv: Float32[np.ndarray, "M 2"],
-) -> PairModel | None:
-    """Robust camera model of a pair from correspondences most of which are static."""
-    if len(source_uv) < _FEWEST:
-        return None
-    few = np.linspace(0, len(source_uv) - 1, min(len(source_uv), _MOST)).astype(int)
-    a, b = source_uv[few].astype(np.float64), target_uv[few].astype(np.float64)
-    cv2.setRNGSeed(0)
-    homography, _ = cv2.findHomography(a, b, cv2.LMEDS)
-    fundamental, _ = cv2.findFundamentalMat(a, b, cv2.FM_LMEDS)
-    models = []
-    for matrix, planar in ((homography, True), (fundamental, False)):
-        if matrix is None or matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-            continue
-        model = PairModel(source, target, matrix, planar, 1.0)
-        noise = float(np.median(model.error(source_uv, target_uv))) / _CHI2_MEDIAN[model.freedom]
-        models.append(replace(model, noise=noise))
-    if not models:
-        return None
-    # The homography has fewer unknowns to bend around movers: it wins unless parallax speaks.
-    if len(models) == 2 and models[0].noise > 2.5 * max(models[1].noise, _NOISE_FLOOR / 2):
-        return models[1]
-    return models[0]
-
-
-def vote_mobility(tracks: PixelTracks, rounds: int = 2) -> tuple[PixelTracks, list[PairModel]]:
-    """Tracks with the probability that each moves, from every pair in which it was seen.
-
-    In each round the pairs' camera models are fitted to the tracks that the last round held to
-    be static, and every track is then judged by all pairs.
-    """
-    count = tracks.visible.shape[1]
-    mobility = tracks.mobility
-    models: list[PairModel] = []
-    for _ in range(rounds):
-        models = []
-        ballots = np.zeros((2, len(tracks)), np.float32)  # votes for "moves", votes cast
-        for i in range(count):
-            for j in neighbours(i, count):
-                if j < i:
-                    continue
-                both = tracks.visible[:, i] & tracks.visible[:, j]
-                static = both & (mobility <= 0.5)
-                model = fit_pair(i, j, tracks.uv[static, i], tracks.uv[static, j])
-                if model is None:
-                    continue
-                models.append(model)
-                error = model.error(tracks.uv[both, i], tracks.uv[both, j])
-                ballots[0, both] += error > _threshold(model)
-                ballots[1, both] += 1
-        # Movers betray themselves in some pairs only: a quarter of a life is enough.
-        share = (ballots[0] + 0.05) / (ballots[1] + 0.4)
-        mobility = np.where(ballots[1] > 0, share / (share + 0.25), 0.5).astype(np.float32)
-    return replace(tracks, mobility=mobility), models
-
-
-def _threshold(model: PairModel) -> float:
-    return _THRESHOLD * model.freedom**0.5 * max(model.noise, _NOISE_FLOOR)
-
-
-def known_cameras(
-    models: list[PairModel],
-    tracks: PixelTracks,
-    static: Bool[np.ndarray, " M"],
-    intrinsics: Float64[np.ndarray, "3 3"],
-    world_from_camera: Float64[np.ndarray, "N 4 4"],
-) -> list[PairModel]:
-    """The same pairs modelled by the solved cameras: nothing is left for a mover to bend.
-
-    A pair whose tracks the solved cameras explain much worse than its own model did keeps that.
-    """
-    inverse = np.linalg.inv(intrinsics)
-    lens = torch.from_numpy(intrinsics)
-    better = []
-    for model in models:
-        i, j = model.source, model.target
-        both = static & tracks.visible[:, i] & tracks.visible[:, j]
-        if both.sum() < _FEWEST:
-            better.append(model)
-            continue
-        a, b = tracks.uv[both, i], tracks.uv[both, j]
-        turn = np.linalg.inv(world_from_camera[j]) @ world_from_camera[i]
-        known = PairModel(i, j, intrinsics @ turn[:3, :3] @ inverse, True, 1.0)
-        # Where tracks show less than half a pixel of parallax, epipolar lines mean nothing.
-        if np.median(known.error(a, b)) > 0.25 and np.linalg.norm(turn[:3, 3]) > 0:
-            cameras = (torch.from_numpy(world_from_camera[k]) for k in (i, j))
-            fundamental = fundamental_from_cameras(lens, lens, *cameras).numpy()
-            known = PairModel(i, j, fundamental, False, 1.0)
-        noise = float(np.median(known.error(a, b))) / _CHI2_MEDIAN[known.freedom]
-        worse = noise > 4.0 * max(model.noise, _NOISE_FLOOR)
-        better.append(model if worse else replace(known, noise=noise))
-    return better
+_FADE = 0.92  # of what is remembered of a mover from one frame to the next
+_TRACK_WEIGHT = 6.0  # what a track's vote over its whole life counts against one pixel's
 
 
 def motion_masks(
     bank: FlowBank,
     models: list[PairModel],
+    tracks: PixelTracks,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Float32[np.ndarray, "N H W"]:
-    """Probability that each pixel moves, from the flows of the pairs that have a camera model.
+    """Probability that each pixel moves: every pair's flow, and every track's vote over its life.
 
     Pairs are judged at half the picture's size. Where the picture is too plain for its flow to be
     believed, the verdict comes from around it, along the picture's smooth parts.
     """
     count, height, width = bank.grey.shape
-    by_frame: list[list[np.ndarray]] = [[] for _ in range(count)]
+    structure = [_structure(grey) for grey in bank.grey]
+    by_frame: list[list[_Evidence]] = [[] for _ in range(count)]
     for done, model in enumerate(models):
-        for i, j, forward in (
-            (model.source, model.target, True),
-            (model.target, model.source, False),
-        ):
-            by_frame[i].append(_pair_score(bank, model, i, j, forward=forward))
+        for i, j in ((model.source, model.target), (model.target, model.source)):
+            by_frame[i].append(_judge(bank, model, i, j, structure[i]))
         report(done + 1, len(models))
     masks = np.zeros((count, height, width), np.float32)
-    for i, scores in enumerate(by_frame):
-        if scores:
-            trust = 0.02 + _texture(bank.grey[i])
-            score = cv2.resize(_two_witnesses(np.stack(scores)), (width, height))
-            masks[i] = complete(score, 4.0 * trust, bank.frames[i])
+    for i, evidence in enumerate(by_frame):
+        score, trust = (cv2.resize(m, (width, height)) for m in _merge(evidence, height, width))
+        _add_tracks(score, trust, tracks, i)
+        masks[i] = complete(score, trust, bank.frames[i])
     return np.stack([_without_specks(mask) for mask in _steadied(bank, masks)])
 
 
-def _pair_score(
-    bank: FlowBank, model: PairModel, i: int, j: int, *, forward: bool
-) -> Float32[np.ndarray, "h w"]:
-    """How far frame i's pixels break the model of a pair, 0 to 1; NaN where they are hidden in j."""
+@dataclass(frozen=True)
+class _Evidence:
+    """What one pair says of a frame, at half its size."""
+
+    score: Float32[np.ndarray, "h w"]
+    """How far each pixel breaks the camera's model, 0 to 1; NaN where the other frame hides it."""
+    trust: Float32[np.ndarray, "h w"]
+    """How far its flow can be believed across the epipolar line, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class _Structure:
+    """Structure tensor around each pixel, (grey levels/px)^2, at half size."""
+
+    xx: Float32[np.ndarray, "h w"]
+    yy: Float32[np.ndarray, "h w"]
+    xy: Float32[np.ndarray, "h w"]
+
+    def weakest(self) -> Float32[np.ndarray, "h w"]:
+        """Information on a pixel's position in its worse direction."""
+        half = (self.xx - self.yy) / 2.0
+        return (self.xx + self.yy) / 2.0 - np.sqrt(half**2 + self.xy**2)
+
+    def along(self, normal: Float32[np.ndarray, "h w 2"]) -> Float32[np.ndarray, "h w"]:
+        """Information in one direction, the other being unknown: 1 / (n^T T^-1 n)."""
+        x, y = normal[..., 0], normal[..., 1]
+        determinant = np.maximum(self.xx * self.yy - self.xy**2, 0.0)
+        spread = x * x * self.yy - 2 * x * y * self.xy + y * y * self.xx
+        return determinant / (spread + 1e-6)
+
+
+def _structure(grey: np.ndarray) -> _Structure:
+    gx, gy = (cv2.Scharr(grey, cv2.CV_32F, *axis) / 32.0 for axis in ((1, 0), (0, 1)))
+    return _Structure(
+        *(
+            np.ascontiguousarray(cv2.boxFilter(p, cv2.CV_32F, (9, 9))[::2, ::2])
+            for p in (gx * gx, gy * gy, gx * gy)
+        )
+    )
+
+
+def _judge(bank: FlowBank, model: PairModel, i: int, j: int, structure: _Structure) -> _Evidence:
+    """Frame i's pixels against the model of a pair, by their flow to frame j.
+
+    A picture striped along the epipolar lines says nothing of motion across them (the aperture
+    problem): the noise allowed grows as the structure in that direction fades.
+    """
     flow = bank.flow(i, j)[::2, ::2]
     height, width = flow.shape[:2]
     x, y = np.meshgrid(np.arange(width) * 2, np.arange(height) * 2)
@@ -208,41 +111,95 @@ def _pair_score(
     lost = np.abs(flow + back).max(axis=-1) > _ROUND_TRIP
     lost |= ~inside(target + 0.5, *bank.grey.shape[1:])
     here, there = (grid + 0.5).reshape(-1, 2), (target + 0.5).reshape(-1, 2)
+    forward = i == model.source
     error = model.error(*((here, there) if forward else (there, here))).reshape(height, width)
     # Dense flow is noisier than tracks: its own median says by how much.
-    dense = float(np.median(error)) / _CHI2_MEDIAN[model.freedom]
-    noise = min(dense, 4 * max(model.noise, _NOISE_FLOOR))
-    scale = _threshold(replace(model, noise=noise))
-    score = error / (error + scale)
+    dense = model.calibrated(error)
+    allowed = min(dense.threshold, 4 * model.threshold)
+    if model.planar:
+        information = structure.weakest()
+    else:
+        normal = model.normal(here, in_target=forward).reshape(height, width, 2)
+        information = structure.along(normal)
+    trust = information / (information + _PLAIN**2)
+    score = error / (error + allowed / np.maximum(trust, 1e-3))
     score[lost] = np.nan
-    return score
+    return _Evidence(score, np.where(lost, 0.0, trust).astype(np.float32))
 
 
-def _texture(grey: np.ndarray) -> Float32[np.ndarray, "H W"]:
-    """How far flow can be believed, 0 to 1: root mean square gradient against its noise."""
-    gx, gy = (cv2.Scharr(grey, cv2.CV_32F, *axis) / 32.0 for axis in ((1, 0), (0, 1)))
-    energy = cv2.boxFilter(gx * gx + gy * gy, cv2.CV_32F, (9, 9))
-    return energy / (energy + _PLAIN**2)
+def _merge(
+    evidence: list[_Evidence], height: int, width: int
+) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
+    """The frame's score, by its second-best witness, and its trust, the mean of all."""
+    if not evidence:
+        nothing = np.zeros(((height + 1) // 2, (width + 1) // 2), np.float32)
+        return nothing, nothing + 0.02
+    score = _two_witnesses(np.stack([e.score for e in evidence]))
+    trust = np.mean([e.trust for e in evidence], axis=0)
+    return score, (0.02 + trust).astype(np.float32)
+
+
+def _add_tracks(
+    score: Float32[np.ndarray, "H W"],
+    trust: Float32[np.ndarray, "H W"],
+    tracks: PixelTracks,
+    frame: int,
+) -> None:
+    """Blend the tracks' mobility in, in place, at the pixels they stand on."""
+    height, width = score.shape
+    at = np.flatnonzero(tracks.visible[:, frame])
+    x = np.clip(tracks.uv[at, frame, 0].astype(int), 0, width - 1)
+    y = np.clip(tracks.uv[at, frame, 1].astype(int), 0, height - 1)
+    weight = _TRACK_WEIGHT * tracks.texture[at] / (tracks.texture[at] + _PLAIN**2)
+    total = trust[y, x] + weight
+    score[y, x] = (score[y, x] * trust[y, x] + tracks.mobility[at] * weight) / total
+    trust[y, x] = total
 
 
 def _steadied(bank: FlowBank, masks: Float32[np.ndarray, "N H W"]) -> Float32[np.ndarray, "N H W"]:
-    """Masks averaged with their neighbours' along the flow: movers do not flicker."""
-    count, height, width = masks.shape
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
-    out = np.empty_like(masks)
-    for i in range(count):
-        total, weight = 2.0 * masks[i], 2.0
-        for j in (j for j in (i - 1, i + 1) if 0 <= j < count):
-            total = total + cv2.remap(
-                masks[j],
-                grid + bank.flow(i, j),
-                None,
-                cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
-            weight += 1.0
-        out[i] = total / weight
+    """Masks carried along the flow: what moves now is the same thing when it pauses.
+
+    Each frame is blended with its neighbours, which stops flicker; then what was seen to move is
+    remembered, forwards and backwards, fading a little with every frame.
+    """
+    count = len(masks)
+    ahead = [_Warp(bank, i, i + 1) for i in range(count - 1)]
+    behind = [_Warp(bank, i + 1, i) for i in range(count - 1)]
+    blended = 2.0 * masks
+    weight = np.full((count, 1, 1), 2.0, np.float32)
+    for i in range(count - 1):
+        blended[i] += ahead[i](masks[i + 1])
+        blended[i + 1] += behind[i](masks[i])
+        weight[i : i + 2] += 1.0
+    blended /= weight
+    out = blended.copy()
+    memory = blended[0]
+    for i in range(1, count):
+        memory = np.maximum(blended[i], _FADE * behind[i - 1].sure(memory))
+        out[i] = memory
+    memory = blended[-1]
+    for i in range(count - 2, -1, -1):
+        memory = np.maximum(blended[i], _FADE * ahead[i].sure(memory))
+        out[i] = np.maximum(out[i], memory)
     return out
+
+
+class _Warp:
+    """Maps of frame j brought to frame i."""
+
+    def __init__(self, bank: FlowBank, i: int, j: int) -> None:
+        flow = bank.flow(i, j)
+        height, width = flow.shape[:2]
+        self.x = flow[..., 0] + np.arange(width, dtype=np.float32)
+        self.y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
+        self.seen = (bank.round_trip(i, j) < 1.0).astype(np.float32)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        return cv2.remap(image, self.x, self.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    def sure(self, image: np.ndarray) -> np.ndarray:
+        """The same, zero where the flow does not lead back."""
+        return self(image) * self.seen
 
 
 def _two_witnesses(scores: Float32[np.ndarray, "P H W"]) -> Float32[np.ndarray, "H W"]:
@@ -285,19 +242,3 @@ def look_up(
     x = np.clip(uv[..., 0].astype(int), 0, width - 1)
     y = np.clip(uv[..., 1].astype(int), 0, height - 1)
     return maps[np.arange(len(maps)), y, x]
-
-
-def pack(models: list[PairModel]) -> dict[str, np.ndarray]:
-    """Pair models as arrays, to be kept."""
-    return {
-        "pairs": np.array([(m.source, m.target) for m in models], np.int64).reshape(-1, 2),
-        "matrices": np.array([m.matrix for m in models], np.float64).reshape(-1, 3, 3),
-        "planar": np.array([m.planar for m in models], bool),
-        "noise": np.array([m.noise for m in models], np.float64),
-    }
-
-
-def unpack(arrays: dict[str, np.ndarray]) -> list[PairModel]:
-    """What `pack` packed."""
-    rows = zip(arrays["pairs"], arrays["matrices"], arrays["planar"], arrays["noise"], strict=True)
-    return [PairModel(int(p[0]), int(p[1]), m, bool(planar), float(n)) for p, m, planar, n in rows]

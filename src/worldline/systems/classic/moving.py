@@ -29,7 +29,7 @@ def moving_depth(
     background: depth as if nothing moved, completed behind the movers. Tracks are the moving
     ones; their depth is NaN where they are not visible.
     """
-    count, height, width = background.shape
+    count = len(background)
     depth = background.copy()
     raw = np.full(tracks.visible.shape, np.nan, np.float32)
     weight = np.zeros(tracks.visible.shape, np.float32)
@@ -53,9 +53,7 @@ def moving_depth(
         seen = np.flatnonzero(tracks.visible[:, t] & np.isfinite(track_depth[:, t]))
         spread = _spread(tracks.uv[seen, t], smooth[seen, t], moving)
         alone = np.log(standing[t][0][islands[t][moving]])
-        value = np.exp(np.where(np.isnan(spread), alone, spread))
-        # It hides the background, so it cannot be behind it.
-        depth[t][moving] = np.minimum(value, 0.98 * background[t][moving])
+        depth[t][moving] = np.exp(np.where(np.isnan(spread), alone, spread))
     return depth, track_depth.astype(np.float32)
 
 

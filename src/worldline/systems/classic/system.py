@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 from worldline.io.clip import Clip
 from worldline.scene import Cameras, Scene, StillField, TrackField
 from worldline.scene.motion import MotionField
-from worldline.systems.classic import cameras, masks
+from worldline.systems.classic import cameras, masks, pairs
 from worldline.systems.classic.depth import Sparse, Views, static_depth
 from worldline.systems.classic.flowbank import FlowBank
 from worldline.systems.classic.matches import bridge
@@ -102,8 +102,8 @@ def _tracks(clip: Clip, bank: FlowBank, stages: Stages, seed: int) -> PixelTrack
 
 
 def _mobility(tracks: PixelTracks) -> Arrays:
-    voted, models = masks.vote_mobility(tracks)
-    return {"mobility": voted.mobility, **masks.pack(models)}
+    voted, models = pairs.vote_mobility(tracks)
+    return {"mobility": voted.mobility, **pairs.pack(models)}
 
 
 def _solve(clip: Clip, tracks: PixelTracks, seed: int) -> Arrays:
@@ -178,14 +178,14 @@ def _masks(
 ) -> Arrays:
     """What moves, judged by the cameras that were found."""
     static = tracks.mobility < 0.5
-    models = masks.known_cameras(
-        masks.unpack(voted),
+    models = pairs.known_cameras(
+        pairs.unpack(voted),
         tracks,
         static,
         np.array(solved["intrinsics"]),
         np.array(solved["world_from_camera"]),
     )
-    dynamic = masks.motion_masks(bank, models, report)
+    dynamic = masks.motion_masks(bank, models, tracks, report)
     return {"dynamic": dynamic, "static": masks.static_tracks(tracks, dynamic)}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -37,6 +37,7 @@ class PixelTracks:
         return PixelTracks(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
+@runtime_checkable
 class PointTracker(Protocol):
     """Anything that follows points through a video and says which of them move."""
 
