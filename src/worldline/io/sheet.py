@@ -27,8 +27,7 @@ def write_sheet(scene: Scene, path: Path, rows: int = 4, width: int = 360) -> No
     picked = np.unique(np.linspace(0, len(scene) - 1, rows).round().astype(int))
     near, far = _range(scene)
     strips = []
-    for i in picked:
-        i = int(i)
+    for i in picked.tolist():
         pictures = [
             scene.frames[i],
             _depth_picture(scene, i, near, far),
@@ -67,6 +66,8 @@ def _depth_picture(scene: Scene, i: int, near: float, far: float) -> UInt8[np.nd
     level = np.clip((inverse - far) / (near - far), 0.0, 1.0)
     picture = _coloured(np.nan_to_num(level), cv2.COLORMAP_TURBO).astype(np.float32)
     picture[np.asarray(scene.confidence[i]) <= 0] *= _FILLED
+    if not (np.asarray(scene.confidence) > 0).any():
+        picture = np.repeat(120.0 * (0.5 + 0.5 * level[..., None]), 3, axis=-1)  # all a guess
     picture[~np.isfinite(inverse)] = 96
     return picture.astype(np.uint8)
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64
 from scipy.spatial.transform import Rotation, Slerp
+from scipy.stats import spearmanr
 
 from worldline.geometry.triangulation import parallax, triangulate
 from worldline.scene.cameras import CameraMotion
@@ -26,6 +27,8 @@ _MOST_ADJUSTED = 240  # frames in one bundle adjustment; the others are placed b
 _PER_CELL = 2  # tracks kept for each of 16x12 cells of each keyframe
 # Variance by which the model's own errors (rolling shutter, lens, creeping tracks) exceed noise.
 _SYSTEMATIC = 16.0
+_DECIDED = 0.3  # camera travel over depth beyond which near and far cannot be confused
+_UNDECIDED = 0.1  # log ratio of costs below which two explanations are as good
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def _travelling(
     clean = _inliers(key_frames, mapped, 4.0)
     mapped = replace(mapped, points=_points(clean, mapped))
     mapped, focal_sigma = _settle_focal(clean, mapped, prior)
-    mapped = _settle_radial(clean, mapped, prior)
+    mapped = _upright(clean, _settle_radial(clean, mapped, prior))
     frames = sfm.Frames(uv, visible, size, centre)
     structure = _refine(frames, _all_frames(frames, keys, chosen, mapped))
     return _in_first_camera(frames, structure, focal_sigma)
@@ -186,7 +189,7 @@ def graph(visible: Bool[np.ndarray, "M K"]) -> list[tuple[int, int]]:
     for a in range(count):
         for b in range(a + 1, count):
             gap = b - a
-            if gap <= 2 or (gap in (4, 7, 11, 16) and shared[a, b] >= 60):
+            if gap <= 2 or ((gap in (4, 7, 11, 16) or count <= 12) and shared[a, b] >= 60):
                 pairs.append((a, b))
     return pairs
 
@@ -297,6 +300,46 @@ def _profile_focal(
     slope = (sides[1] - sides[0]) / (2 * step)
     shift = np.clip(-slope / curvature, -step, step) if curvature > 0 else 0.0
     return best, float(np.log(best.lens.focal) + shift), lowest, curvature
+
+
+def _upright(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
+    """The structure or its reversal, whichever explains the tracks better.
+
+    Under weak perspective near and far can be swapped if the camera's travel is reversed too
+    (Necker's cube). Where the two explain the tracks equally well, the ground decides: what is
+    lower in the picture is nearer.
+    """
+    first = int(structure.registered.argmax())
+    home = structure.camera_from_world[first]
+    points = structure.points @ home[:3, :3].T + home[:3, 3]
+    poses = structure.camera_from_world @ np.linalg.inv(home)
+    known = np.isfinite(points[:, 0]) & (points[:, 2] > 0)
+    if known.sum() < 20:
+        return structure
+    middle = float(np.median(1.0 / points[known, 2]))
+    if np.linalg.norm(poses[structure.registered, :3, 3], axis=1).max() * middle > _DECIDED:
+        return structure
+    inverse = np.clip(2.0 * middle - 1.0 / points[:, 2], 0.1 * middle, 10.0 * middle)
+    mirrored = points / (points[:, 2:] * inverse[:, None])
+    turned = poses.copy()
+    turned[:, :3, 3] *= -1.0
+    other = replace(structure, camera_from_world=turned, points=mirrored)
+    _, cost = sfm.adjust(frames, structure)
+    other, other_cost = sfm.adjust(frames, other, iterations=80)
+    if abs(np.log(other_cost / cost)) > _UNDECIDED:
+        return other if other_cost < cost else structure
+    return max((structure, other), key=lambda candidate: _ground(frames, candidate))
+
+
+def _ground(frames: sfm.Frames, structure: sfm.Structure) -> float:
+    """Rank correlation of a point's height in the picture with how near it is."""
+    k = int(structure.registered.argmax())
+    pose = structure.camera_from_world[k]
+    z = structure.points @ pose[2, :3] + pose[2, 3]
+    seen = frames.visible[:, k] & (z > 0)
+    if seen.sum() < 8:
+        return 0.0
+    return float(spearmanr(frames.uv[seen, k, 1], 1.0 / z[seen]).statistic)
 
 
 def _with_focal(structure: sfm.Structure, focal: float) -> sfm.Structure:

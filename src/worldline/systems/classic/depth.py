@@ -89,11 +89,11 @@ class Seen:
         height, width = self.u.shape
         x = flow[..., 0] + np.arange(width, dtype=np.float32)
         y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-        planes = (
+        u, v = (
             cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             for plane in (self.u, self.v)
         )
-        return Seen(*planes, self.du, self.dv, self.z)
+        return Seen(u, v, self.du, self.dv, self.z)
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def choose_partners(
     if len(w) == 0:
         return []
     candidates = [j for j in range(max(0, i - _REACH), min(count, i + _REACH + 1)) if j != i]
-    shift, overlap = [], []
+    shifts, overlaps = [], []
     homogeneous = np.concatenate([uv, np.ones((len(uv), 1))], axis=1)
     for j in candidates:
         a, b = views.relative(i, j)
@@ -168,9 +168,9 @@ def choose_partners(
         with np.errstate(divide="ignore", invalid="ignore"):
             p, q = near[:, :2] / near[:, 2:], far[:, :2] / far[:, 2:]
         seen = (near[:, 2] > 0) & inside(p, height, width)
-        overlap.append(seen.mean())
-        shift.append(np.median(np.linalg.norm(p - q, axis=1)[seen]) if seen.any() else 0.0)
-    shift, usable = np.array(shift), np.array(overlap) > 0.4
+        overlaps.append(seen.mean())
+        shifts.append(np.median(np.linalg.norm(p - q, axis=1)[seen]) if seen.any() else 0.0)
+    shift, usable = np.array(shifts), np.array(overlaps) > 0.4
     chosen: list[int] = []
     for side in (np.array(candidates) < i, np.array(candidates) > i):
         for target in _PARALLAX:

@@ -79,4 +79,4 @@ def inside(
 ) -> Bool[np.ndarray, "*b"]:
     """Which positions lie in the picture, at least `margin` pixels from its edge."""
     low, high = margin, np.array([width - margin, height - margin], np.float32)
-    return ((uv >= low) & (uv <= high)).all(axis=-1)
+    return np.asarray(((uv >= low) & (uv <= high)).all(axis=-1))

@@ -18,10 +18,11 @@ from jaxtyping import Bool, Float32
 from worldline.systems.classic.completion import complete
 from worldline.systems.classic.flow import inside
 from worldline.systems.classic.flowbank import FlowBank
-from worldline.systems.classic.pairs import PairModel
+from worldline.systems.classic.pairs import THRESHOLD, PairModel
 from worldline.systems.classic.tracks import PixelTracks
 
 _ROUND_TRIP = 1.5  # px: pixels whose flow does not lead back are hidden
+_LENGTH_NOISE = 0.01  # px of flow error for each px of its length
 _PLAIN = 1.5  # grey levels a pixel: below this contrast flow is guesswork
 _FADE = 0.92  # of what is remembered of a mover from one frame to the next
 _TRACK_WEIGHT = 6.0  # what a track's vote over its whole life counts against one pixel's
@@ -39,17 +40,18 @@ def motion_masks(
     believed, the verdict comes from around it, along the picture's smooth parts.
     """
     count, height, width = bank.grey.shape
-    structure = [_structure(grey) for grey in bank.grey]
-    by_frame: list[list[_Evidence]] = [[] for _ in range(count)]
-    for done, model in enumerate(models):
-        for i, j in ((model.source, model.target), (model.target, model.source)):
-            by_frame[i].append(_judge(bank, model, i, j, structure[i]))
-        report(done + 1, len(models))
+    of_frame: list[list[tuple[PairModel, int]]] = [[] for _ in range(count)]
+    for model in models:
+        of_frame[model.source].append((model, model.target))
+        of_frame[model.target].append((model, model.source))
     masks = np.zeros((count, height, width), np.float32)
-    for i, evidence in enumerate(by_frame):
+    for i, pairs in enumerate(of_frame):
+        structure = _structure(bank.grey[i])
+        evidence = [_judge(bank, model, i, j, structure) for model, j in pairs]
         score, trust = (cv2.resize(m, (width, height)) for m in _merge(evidence, height, width))
         _add_tracks(score, trust, tracks, i)
         masks[i] = complete(score, trust, bank.frames[i])
+        report(i + 1, count)
     return np.stack([_without_specks(mask) for mask in _steadied(bank, masks)])
 
 
@@ -116,6 +118,7 @@ def _judge(bank: FlowBank, model: PairModel, i: int, j: int, structure: _Structu
     # Dense flow is noisier than tracks: its own median says by how much.
     dense = model.calibrated(error)
     allowed = min(dense.threshold, 4 * model.threshold)
+    allowed = allowed + THRESHOLD * _LENGTH_NOISE**2 * (flow**2).sum(axis=-1)
     if model.planar:
         information = structure.weakest()
     else:

@@ -10,12 +10,12 @@ from scipy.sparse.csgraph import connected_components
 from worldline.systems.classic.flowbank import FlowBank
 from worldline.systems.classic.tracks import PixelTracks, corner_strength, hold_ends
 
-_LOST = 0.35  # share of a frame's tracks that must live on for flow to count as following
+_LOST = 0.5  # share of a frame's tracks that must live on for flow to count as following
 _FEWEST = 40  # tracks that must
 _FEATURES = 3000
 _RATIO = 0.8  # Lowe's test
-_WINDOW = 3  # frames on either side of a jump that are matched across it
-_ALL_PAIRS = 30  # stills: every pair up to here, neighbours beyond
+_WINDOW = 4  # frames on either side of a jump that are matched across it
+_ALL_PAIRS = 40  # frames: where jumps are common, every pair is matched up to here
 
 
 def bridge(bank: FlowBank, tracks: PixelTracks) -> PixelTracks:
@@ -41,7 +41,7 @@ def _jumps(tracks: PixelTracks) -> list[int]:
 
 
 def _pairs(jumps: list[int], count: int) -> list[tuple[int, int]]:
-    if 2 * len(jumps) >= count - 1 and count <= _ALL_PAIRS:
+    if 4 * len(jumps) >= count - 1 and count <= _ALL_PAIRS:
         return [(a, b) for a in range(count) for b in range(a + 1, count)]
     across = {
         (a, b)

@@ -17,7 +17,7 @@ from worldline.systems.classic.tracks import PixelTracks
 
 STRIDES = (1, 2, 4, 8)
 _CHI2_MEDIAN = {1: 0.455, 2: 1.386}  # median of chi^2 with 1, 2 degrees of freedom
-_THRESHOLD = 12.0  # in noise variances: 3.5 sigma
+THRESHOLD = 12.0  # in noise variances: 3.5 sigma
 NOISE_FLOOR = 0.12  # px^2: flow is never better than a third of a pixel
 _MOST = 500  # of them: more make the fit slower and no better
 _SHARP = 2.0  # (grey levels/px)^2: structure whose position is as uncertain as the flow
@@ -61,7 +61,7 @@ class PairModel:
     @property
     def threshold(self) -> float:
         """Squared error beyond which a correspondence is no noise, px^2."""
-        return _THRESHOLD * self.freedom**0.5 * max(self.noise, NOISE_FLOOR)
+        return THRESHOLD * self.freedom**0.5 * max(self.noise, NOISE_FLOOR)
 
     def calibrated(self, errors: Float32[np.ndarray, "*b"]) -> "PairModel":
         """The model with the noise of these errors, most of which belong to static points."""

@@ -8,6 +8,7 @@ and its axes are OpenCV's.
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pycolmap
@@ -106,7 +107,7 @@ def adjust(
         config.add_image(image_id)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     adjuster = pycolmap.create_default_ceres_bundle_adjuster(options, config, built)
-    summary = adjuster.solve()
+    summary: Any = adjuster.solve()
     return _read_structure(built, frames), float(summary.ceres_summary.final_cost)
 
 
@@ -133,7 +134,7 @@ def undistort(
 ) -> Float32[np.ndarray, "*b 2"]:
     """Pixels moved to where a pinhole of the same focal length would have seen them."""
     camera = lens.camera(frames.size, frames.centre)
-    flat = camera.cam_from_img(uv.reshape(-1, 2).astype(np.float64))
+    flat = np.asarray(camera.cam_from_img(uv.reshape(-1, 2).astype(np.float64)))
     straight = flat * lens.focal + np.array(frames.centre)
     return straight.reshape(uv.shape).astype(np.float32)
 
