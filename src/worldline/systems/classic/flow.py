@@ -4,7 +4,7 @@ from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 
 
 @runtime_checkable
@@ -75,7 +75,7 @@ def round_trip_error(
 
 
 def inside(
-    uv: Float32[np.ndarray, "*b 2"], height: int, width: int, margin: float = 0.0
+    uv: Float[np.ndarray, "*b 2"], height: int, width: int, margin: float = 0.0
 ) -> Bool[np.ndarray, "*b"]:
     """Which positions lie in the picture, at least `margin` pixels from its edge."""
     low, high = margin, np.array([width - margin, height - margin], np.float32)

@@ -97,8 +97,8 @@ def _contacts(
         foot = np.clip(lowest - _HALO, 0, height - 1)
         x = np.arange(columns[0], columns[-1] + 1)
         usable = feet & (lowest + _CLEAR < height) & (labels[below, x] == 0)
-        z = np.where(usable, background[foot, x], np.nan)
-        sure = np.where(usable, 0.05 + (confidence[below, x] > 0), 0.0)
+        z = np.where(usable, background[foot, x], np.float32(np.nan))
+        sure = np.where(usable, 0.05 + (confidence[below, x] > 0), 0.0).astype(np.float32)
         near, share = _windowed(z, sure, reach)
         # Cut off by the picture's edge: all that is known is that it is in front.
         fallback = 0.9 * np.percentile(background[:, columns[0] : columns[-1] + 1][inside], 10)
@@ -117,7 +117,7 @@ def _windowed(
     known = np.isfinite(windows).sum(axis=1)  # NaN sorts last
     middle = windows[np.arange(len(value)), np.maximum(known - 1, 0) // 2]
     total = np.convolve(weight, np.ones(2 * reach + 1), mode="full")[reach : reach + len(weight)]
-    return middle, total / np.maximum(known, 1)
+    return middle, (total / np.maximum(known, 1)).astype(np.float32)
 
 
 def _at(labels: np.ndarray, uv: Float32[np.ndarray, "P 2"]) -> np.ndarray:
@@ -300,4 +300,5 @@ def _follow(
     weight = np.exp(-0.5 * unlike) / (1.0 + distance**2 / scale2)
     alone = 0.05
     total = weight.sum(axis=1, keepdims=True) + alone
-    return ((weight[..., None] * step).sum(axis=1) + alone * _DAMPING * velocity) / total
+    moved = ((weight[..., None] * step).sum(axis=1) + alone * _DAMPING * velocity) / total
+    return moved.astype(np.float32)
