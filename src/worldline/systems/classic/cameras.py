@@ -148,8 +148,9 @@ def _travelling(
         return None
     clean = _inliers(key_frames, mapped, 4.0)
     mapped = replace(mapped, points=_points(clean, mapped))
+    mapped = _upright(clean, mapped, prior)
     mapped, focal_sigma = _settle_focal(clean, mapped, prior)
-    mapped = _upright(clean, _settle_radial(clean, mapped, prior))
+    mapped = _settle_radial(clean, mapped, prior)
     frames = sfm.Frames(uv, visible, size, centre)
     structure = _refine(frames, _all_frames(frames, keys, chosen, mapped))
     return _in_first_camera(frames, structure, focal_sigma)
@@ -302,12 +303,12 @@ def _profile_focal(
     return best, float(np.log(best.lens.focal) + shift), lowest, curvature
 
 
-def _upright(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
+def _upright(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior) -> sfm.Structure:
     """The structure or its reversal, whichever explains the tracks better.
 
     Under weak perspective near and far can be swapped if the camera's travel is reversed too
     (Necker's cube). Where the two explain the tracks equally well, the ground decides: what is
-    lower in the picture is nearer.
+    lower in the picture is nearer. Each is given its own focal length to explain them with.
     """
     first = int(structure.registered.argmax())
     home = structure.camera_from_world[first]
@@ -324,8 +325,8 @@ def _upright(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
     turned = poses.copy()
     turned[:, :3, 3] *= -1.0
     other = replace(structure, camera_from_world=turned, points=mirrored)
-    _, cost = sfm.adjust(frames, structure)
-    other, other_cost = sfm.adjust(frames, other, iterations=80)
+    structure, cost = sfm.adjust(frames, structure, hold_focal=prior.held, iterations=80)
+    other, other_cost = sfm.adjust(frames, other, hold_focal=prior.held, iterations=80)
     if abs(np.log(other_cost / cost)) > _UNDECIDED:
         return other if other_cost < cost else structure
     return max((structure, other), key=lambda candidate: _ground(frames, candidate))
