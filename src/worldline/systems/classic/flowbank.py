@@ -37,10 +37,12 @@ class FlowBank:
             flow = self.model.between(self.grey[source], self.grey[target])
         else:
             flow = self.model(self.frames[source], self.frames[target])
-        self._kept[key] = flow.astype(np.float16)
+        # Rounded the first time too: what a stage is told must not depend on who asked before it.
+        kept = flow.astype(np.float16)
+        self._kept[key] = kept
         if len(self._kept) > self._room:
             self._kept.popitem(last=False)
-        return flow
+        return kept.astype(np.float32)
 
     def round_trip(self, source: int, target: int) -> Float32[np.ndarray, "H W"]:
         """Forward-backward inconsistency of the pixels of `source`, in pixels."""

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
 _FOCALS = np.geomspace(0.45, 3.0, 15)  # of the longer side: 96 to 19 degrees of view
+_FINER = 1.03
 _ROUNDS = 12
 
 
@@ -46,6 +47,11 @@ def fit_panorama(
     weight = visible & (visible.sum(axis=1, keepdims=True) >= 2)
     tried = [focal] if focal is not None else list(_FOCALS * longer_side)
     fits = [(_procrustes(rays_px, weight, f), f) for f in tried]
+    if focal is None:  # between the best one's neighbours on the scale, in steps of 3%
+        middle = min(fits, key=lambda fit: fit[0][1])[1]
+        finer = [float(middle * _FINER**k) for k in (-4, -3, -2, -1, 1, 2, 3, 4)]
+        fits += [(_procrustes(rays_px, weight, f), f) for f in finer]
+        tried += finer
     residuals = np.array([fit[1] for fit, _ in fits])
     best = int(residuals.argmin())
     (rotations, residual), chosen = fits[best]
