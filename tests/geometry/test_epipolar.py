@@ -1,4 +1,4 @@
-"""Epipolar errors against hand-computed values, exact correspondences and the optimal correction."""
+"""Epipolar errors against hand-computed values, exact pixels and the optimal correction."""
 
 import cv2
 import numpy as np

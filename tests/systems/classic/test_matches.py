@@ -1,0 +1,89 @@
+"""Where flow loses the picture, matched features carry tracks across."""
+
+import cv2
+import numpy as np
+import pytest
+from small_worlds import SIZE, moved, sliding, texture
+
+from worldline.systems.classic.flowbank import FlowBank
+from worldline.systems.classic.matches import bridge, join
+from worldline.systems.classic.tracks import ChainedTracker, PixelTracks
+
+JUMP = np.array([[1.25, 0.0, -35.0], [0.0, 1.25, -24.0]])
+BEFORE, AFTER = 6, 6
+
+
+@pytest.fixture(scope="module")
+def bank():
+    """A still picture that jumps 30 px and grows by a quarter between two frames."""
+    picture = texture(7, SIZE[1], SIZE[0], blur=1.2)
+    still = np.eye(2, 3)
+    frames = [moved(picture, still)] * BEFORE + [moved(picture, JUMP)] * AFTER
+    return FlowBank(np.stack(frames))
+
+
+@pytest.fixture(scope="module")
+def tracks(bank):
+    return ChainedTracker(bank)(bank.frames)
+
+
+def test_a_jump_gets_tracks_that_cross_it_at_the_right_places(bank, tracks):
+    across = tracks.visible[:, BEFORE - 1] & tracks.visible[:, BEFORE]
+    joined = bridge(bank, tracks)
+    new = joined[np.arange(len(tracks), len(joined))]
+    crossing = new.visible[:, BEFORE - 1] & new.visible[:, BEFORE]
+    assert crossing.sum() > max(16, across.sum())
+    before, after = new.uv[crossing, BEFORE - 1], new.uv[crossing, BEFORE]
+    error = np.linalg.norm(after - (before @ JUMP[:, :2].T + JUMP[:, 2]), axis=-1)
+    assert np.median(error) < 0.4 and np.percentile(error, 90) < 1.5
+
+
+def test_the_tracks_that_were_there_are_kept_as_they_are(bank, tracks):
+    joined = bridge(bank, tracks)
+    kept = joined[np.arange(len(tracks))]
+    assert np.array_equal(kept.uv, tracks.uv) and np.array_equal(kept.visible, tracks.visible)
+    assert (joined.visible.sum(axis=1) >= 2).all()
+    assert (joined.mobility == 0.5).all()
+
+
+def test_nothing_is_added_where_flow_follows():
+    bank = FlowBank(sliding(6, (0.5, 0.2)))
+    tracks = ChainedTracker(bank)(bank.frames)
+    assert len(tracks) > 60
+    assert bridge(bank, tracks) is tracks
+
+
+def test_plain_pictures_have_nothing_to_match():
+    bank = FlowBank(np.full((4, 60, 80, 3), 90, np.uint8))
+    tracks = ChainedTracker(bank)(bank.frames)
+    lost = PixelTracks(
+        tracks.uv,
+        np.zeros_like(tracks.visible),
+        tracks.confidence,
+        tracks.mobility,
+        tracks.texture,
+    )
+    assert bridge(bank, lost) is lost
+
+
+def test_pictures_of_different_things_are_not_linked():
+    frames = np.stack([moved(texture(s, SIZE[1], SIZE[0]), np.eye(2, 3)) for s in (1, 1, 2, 2)])
+    bank = FlowBank(frames)
+    tracks = ChainedTracker(bank)(bank.frames)
+    joined = bridge(bank, tracks)
+    new = joined.visible[len(tracks) :]
+    assert not (new[:, :2].any(axis=1) & new[:, 2:].any(axis=1)).any()
+
+
+def test_the_same_clip_gives_the_same_tracks_twice(bank, tracks):
+    cv2.setRNGSeed(99)
+    one = bridge(bank, tracks)
+    cv2.setRNGSeed(5)
+    other = bridge(bank, tracks)
+    assert np.array_equal(one.uv, other.uv) and np.array_equal(one.visible, other.visible)
+
+
+def test_joining_appends(tracks):
+    both = join(tracks, tracks[np.arange(3)])
+    assert len(both) == len(tracks) + 3
+    assert np.array_equal(both.confidence[-3:], tracks.confidence[:3])
