@@ -27,7 +27,7 @@ _MOST_ADJUSTED = 240  # frames in one bundle adjustment; the others are placed b
 _PER_CELL = 2  # tracks kept for each of 16x12 cells of each keyframe
 # Variance by which the model's own errors (rolling shutter, lens, creeping tracks) exceed noise.
 _SYSTEMATIC = 16.0
-_DECIDED = 0.3  # camera travel over depth beyond which near and far cannot be confused
+_DECIDED = 1.5  # camera travel over depth beyond which near and far cannot be confused
 _UNDECIDED = 0.1  # log ratio of costs below which two explanations are as good
 
 
@@ -76,26 +76,37 @@ def solve(
     longer = max(size)
     if drift(uv, visible) < _STILL * longer / 640:
         return _still(uv, visible, prior)
-    known = prior.focal if prior.sigma < 0.1 else None
     chosen = _spread_out(uv, visible, size, np.arange(visible.shape[1]))
-    few = np.unique(np.linspace(0, visible.shape[1] - 1, 12).astype(int))
-    turning = fit_panorama(uv[chosen][:, few], visible[chosen][:, few], centre, longer, known)
-    if turning.residual < _TURNING * longer / 640:
-        return _turning(
-            uv,
-            visible,
-            fit_panorama(uv[chosen], visible[chosen], centre, longer, turning.focal),
-            turning.focal_sigma,
+    known = prior.focal if prior.sigma < 0.1 else None
+
+    def turning(frames: np.ndarray, focal: float | None) -> Panorama:
+        return fit_panorama(
+            uv[chosen][:, frames], visible[chosen][:, frames], centre, longer, focal
         )
+
+    everything = np.arange(visible.shape[1])
+    look = turning(_few_frames(visible[chosen]), known)
+    if look.residual < _TURNING * longer / 640:
+        panorama = turning(everything, look.focal)
+        if panorama.travel < max(_STILL * longer / 640, 0.5):
+            return _still(uv, visible, prior)
+        return _turning(uv, visible, panorama, look.focal_sigma)
     travelled = _travelling(uv, visible, size, centre, prior, seed)
     if travelled is None:
         warning = (
             "no 3D structure could be found in this clip; its camera is described by rotations "
             "alone and its depth is a guess"
         )
-        panorama = fit_panorama(uv[chosen], visible[chosen], centre, longer, turning.focal)
-        return replace(_turning(uv, visible, panorama, turning.focal_sigma), warnings=(warning,))
+        panorama = turning(everything, look.focal)
+        return replace(_turning(uv, visible, panorama, look.focal_sigma), warnings=(warning,))
     return travelled
+
+
+def _few_frames(visible: Bool[np.ndarray, "M N"], count: int = 12) -> np.ndarray:
+    """Some frames, spread over the clip, that tracks connect; all frames if some are cut off."""
+    few = np.unique(np.linspace(0, visible.shape[1] - 1, count).astype(int))
+    shared = visible[:, few] & (visible[:, few].sum(axis=1, keepdims=True) >= 2)
+    return few if shared.sum(axis=0).min() >= 12 else np.arange(visible.shape[1])
 
 
 def _still(uv: np.ndarray, visible: np.ndarray, prior: FocalPrior) -> Solution:
@@ -149,6 +160,7 @@ def _travelling(
     clean = _inliers(key_frames, mapped, 4.0)
     mapped = replace(mapped, points=_points(clean, mapped))
     mapped = _upright(clean, mapped, prior)
+    clean = _inliers(key_frames, mapped, 4.0)
     mapped, focal_sigma = _settle_focal(clean, mapped, prior)
     mapped = _settle_radial(clean, mapped, prior)
     frames = sfm.Frames(uv, visible, size, centre)
@@ -325,11 +337,25 @@ def _upright(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior) ->
     turned = poses.copy()
     turned[:, :3, 3] *= -1.0
     other = replace(structure, camera_from_world=turned, points=mirrored)
-    structure, cost = sfm.adjust(frames, structure, hold_focal=prior.held, iterations=80)
-    other, other_cost = sfm.adjust(frames, other, hold_focal=prior.held, iterations=80)
-    if abs(np.log(other_cost / cost)) > _UNDECIDED:
-        return other if other_cost < cost else structure
-    return max((structure, other), key=lambda candidate: _ground(frames, candidate))
+    candidates = [_settled(frames, candidate, prior) for candidate in (structure, other)]
+    cost = [_mean_cost(frames, candidate) for candidate in candidates]
+    if abs(np.log(cost[1] / cost[0])) > _UNDECIDED:
+        return candidates[int(np.argmin(cost))]
+    return max(candidates, key=lambda candidate: _ground(frames, candidate))
+
+
+def _settled(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior) -> sfm.Structure:
+    """Adjusted, every point triangulated anew, and adjusted again."""
+    for _ in range(2):
+        structure, _ = sfm.adjust(frames, structure, hold_focal=prior.held, iterations=60)
+        structure = replace(structure, points=_points(frames, structure))
+    return structure
+
+
+def _mean_cost(frames: sfm.Frames, structure: sfm.Structure, worst: float = 4.0) -> float:
+    """Mean robust squared error of the observations, px^2; those without a point err `worst`."""
+    error = np.nan_to_num(_residuals(frames, structure), nan=worst)
+    return float(np.log1p(np.minimum(error, worst)[frames.visible] ** 2).mean())
 
 
 def _ground(frames: sfm.Frames, structure: sfm.Structure) -> float:
@@ -383,6 +409,12 @@ def _inliers(frames: sfm.Frames, structure: sfm.Structure, most: float) -> sfm.F
 
     Those of tracks without a point are kept: they get one from what remains.
     """
+    bad = _residuals(frames, structure) > most
+    return replace(frames, visible=frames.visible & ~bad)
+
+
+def _residuals(frames: sfm.Frames, structure: sfm.Structure) -> Float64[np.ndarray, "M N"]:
+    """Distance in px of each observation to its point; NaN where the track has none."""
     uv = frames.uv
     if structure.lens.radial:
         uv = sfm.undistort(uv, structure.lens, frames)
@@ -390,8 +422,7 @@ def _inliers(frames: sfm.Frames, structure: sfm.Structure, most: float) -> sfm.F
     xyz = np.einsum("nij,mj->mni", cameras[:, :3, :3], structure.points) + cameras[:, :3, 3]
     with np.errstate(divide="ignore", invalid="ignore"):
         projected = structure.lens.focal * xyz[..., :2] / xyz[..., 2:] + np.array(frames.centre)
-        bad = np.linalg.norm(projected - uv, axis=-1) > most
-    return replace(frames, visible=frames.visible & ~bad)
+        return np.linalg.norm(projected - uv, axis=-1)
 
 
 def _in_first_camera(frames: sfm.Frames, structure: sfm.Structure, focal_sigma: float) -> Solution:

@@ -21,6 +21,12 @@ class Panorama:
     """Median distance in px between the tracks and what the rotations make of them."""
     focal_sigma: float
 
+    @property
+    def travel(self) -> float:
+        """How far the widest turn moves the picture, in px."""
+        chord = np.linalg.norm(self.rotations - np.eye(3), axis=(1, 2)) / np.sqrt(2.0)
+        return float(self.focal * chord.max())
+
 
 def drift(uv: Float32[np.ndarray, "M N 2"], visible: Bool[np.ndarray, "M N"]) -> float:
     """Median over tracks of the farthest each strays from its median position, in px."""
