@@ -1,1 +1,1 @@
-"""TODO"""
+"""Pure functions of cameras and points: projection, alignment, epipolar geometry, triangulation."""

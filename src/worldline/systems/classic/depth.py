@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 
 from worldline.systems.classic.completion import complete
 from worldline.systems.classic.flow import DisFlow, inside
+from worldline.systems.classic.texture import structure
 
 _PARALLAX = (5.0, 12.0, 24.0)  # px at 640 px of width that the partners should offer
 _REACH = 48  # frames: how far a partner may lie away
@@ -218,8 +219,7 @@ def _vote(
         weight.append(found.inside() * length2 / (1.0 + off2 / _ACROSS**2))
     step, information, spread = _robust_mean(np.stack(along), np.stack(weight))
     inverse = np.maximum(guess + step, 1e-3 * np.median(guess))
-    texture = _contrast(views.grey[i])
-    noise = _NOISE * (1.0 + (_TEXTURE / (texture + 1e-3)) ** 2)
+    noise = _NOISE * (1.0 + _TEXTURE**2 / (structure(views.grey[i], 9).total() + 1e-6))
     error = np.sqrt(noise**2 / (information + 1e-9) + spread**2) / inverse
     witnesses = (np.stack(weight) > 0).sum(axis=0)
     believed = (error < _SURE) & (witnesses >= 1) & _mostly(across, 4 * _ACROSS**2)
@@ -247,13 +247,6 @@ def _robust_mean(
     variance = (w * (value - mean) ** 2).sum(axis=0) / total
     witnesses = np.maximum((weight > 0).sum(axis=0), 1)
     return mean, total, np.sqrt(variance / witnesses)
-
-
-def _contrast(grey: UInt8[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:
-    """Root mean square gradient around each pixel, grey levels a pixel."""
-    gx = cv2.Scharr(grey, cv2.CV_32F, 1, 0) / 32.0
-    gy = cv2.Scharr(grey, cv2.CV_32F, 0, 1) / 32.0
-    return np.sqrt(cv2.boxFilter(gx * gx + gy * gy, cv2.CV_32F, (9, 9)))
 
 
 def _agreement(

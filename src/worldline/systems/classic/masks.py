@@ -19,6 +19,7 @@ from worldline.systems.classic.completion import complete
 from worldline.systems.classic.flow import inside
 from worldline.systems.classic.flowbank import FlowBank
 from worldline.systems.classic.pairs import THRESHOLD, PairModel
+from worldline.systems.classic.texture import Structure, structure
 from worldline.systems.classic.tracks import PixelTracks
 
 _ROUND_TRIP = 1.5  # px: pixels whose flow does not lead back are hidden
@@ -46,8 +47,8 @@ def motion_masks(
         of_frame[model.target].append((model, model.source))
     masks = np.zeros((count, height, width), np.float32)
     for i, pairs in enumerate(of_frame):
-        structure = _structure(bank.grey[i])
-        evidence = [_judge(bank, model, i, j, structure) for model, j in pairs]
+        texture = structure(bank.grey[i], 9).halved()
+        evidence = [_judge(bank, model, i, j, texture) for model, j in pairs]
         score, trust = (cv2.resize(m, (width, height)) for m in _merge(evidence, height, width))
         _add_tracks(score, trust, tracks, i)
         masks[i] = complete(score, trust, bank.frames[i])
@@ -65,38 +66,7 @@ class _Evidence:
     """How far its flow can be believed across the epipolar line, 0 to 1."""
 
 
-@dataclass(frozen=True)
-class _Structure:
-    """Structure tensor around each pixel, (grey levels/px)^2, at half size."""
-
-    xx: Float32[np.ndarray, "h w"]
-    yy: Float32[np.ndarray, "h w"]
-    xy: Float32[np.ndarray, "h w"]
-
-    def weakest(self) -> Float32[np.ndarray, "h w"]:
-        """Information on a pixel's position in its worse direction."""
-        half = (self.xx - self.yy) / 2.0
-        return (self.xx + self.yy) / 2.0 - np.sqrt(half**2 + self.xy**2)
-
-    def along(self, normal: Float32[np.ndarray, "h w 2"]) -> Float32[np.ndarray, "h w"]:
-        """Information in one direction, the other being unknown: 1 / (n^T T^-1 n)."""
-        x, y = normal[..., 0], normal[..., 1]
-        determinant = np.maximum(self.xx * self.yy - self.xy**2, 0.0)
-        spread = x * x * self.yy - 2 * x * y * self.xy + y * y * self.xx
-        return determinant / (spread + 1e-6)
-
-
-def _structure(grey: np.ndarray) -> _Structure:
-    gx, gy = (cv2.Scharr(grey, cv2.CV_32F, *axis) / 32.0 for axis in ((1, 0), (0, 1)))
-    return _Structure(
-        *(
-            np.ascontiguousarray(cv2.boxFilter(p, cv2.CV_32F, (9, 9))[::2, ::2])
-            for p in (gx * gx, gy * gy, gx * gy)
-        )
-    )
-
-
-def _judge(bank: FlowBank, model: PairModel, i: int, j: int, structure: _Structure) -> _Evidence:
+def _judge(bank: FlowBank, model: PairModel, i: int, j: int, texture: Structure) -> _Evidence:
     """Frame i's pixels against the model of a pair, by their flow to frame j.
 
     A picture striped along the epipolar lines says nothing of motion across them (the aperture
@@ -120,10 +90,10 @@ def _judge(bank: FlowBank, model: PairModel, i: int, j: int, structure: _Structu
     allowed = min(dense.threshold, 4 * model.threshold)
     allowed = allowed + THRESHOLD * _LENGTH_NOISE**2 * (flow**2).sum(axis=-1)
     if model.planar:
-        information = structure.weakest()
+        information = texture.weakest()
     else:
         normal = model.normal(here, in_target=forward).reshape(height, width, 2)
-        information = structure.along(normal)
+        information = texture.along(normal)
     trust = information / (information + _PLAIN**2)
     score = error / (error + allowed / np.maximum(trust, 1e-3))
     score[lost] = np.nan

@@ -8,7 +8,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from worldline.systems.classic.flowbank import FlowBank
-from worldline.systems.classic.tracks import PixelTracks, corner_strength, hold_ends
+from worldline.systems.classic.texture import corner_strength
+from worldline.systems.classic.tracks import PixelTracks, hold_ends
 
 _LOST = 0.5  # share of a frame's tracks that must live on for flow to count as following
 _FEWEST = 40  # tracks that must

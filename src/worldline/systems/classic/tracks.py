@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from worldline.systems.classic.flow import inside, sample
 from worldline.systems.classic.flowbank import FlowBank
+from worldline.systems.classic.texture import corner_strength, structure
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,8 @@ def seed_points(
     """
     height, width = image.shape
     rows, columns = height // cell, width // cell
-    smooth = cv2.GaussianBlur(image, (0, 0), 1.0)
-    gx, gy = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
     # A gradient that fixes both coordinates, where there is one; else any gradient.
-    strength = corner_strength(image) + 1e-3 * (gx * gx + gy * gy) / 64.0
+    strength = corner_strength(image) + 1e-3 * structure(image, 3).total()
     blocks = (
         strength[: rows * cell, : columns * cell]
         .reshape(rows, cell, columns, cell)
@@ -82,13 +81,6 @@ def seed_points(
     x = (cells % columns) * cell + inner % cell
     y = (cells // columns) * cell + inner // cell
     return np.stack([x, y], axis=-1).astype(np.float32) + 0.5
-
-
-def corner_strength(image: UInt8[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W"]:
-    """Smaller eigenvalue of the structure tensor over 7x7 px, in (grey levels/px)^2."""
-    gx, gy = (cv2.Scharr(image, cv2.CV_32F, *axis) / 32.0 for axis in ((1, 0), (0, 1)))
-    xx, yy, xy = (cv2.boxFilter(p, cv2.CV_32F, (7, 7)) for p in (gx * gx, gy * gy, gx * gy))
-    return (xx + yy) / 2.0 - np.sqrt(((xx - yy) / 2.0) ** 2 + xy * xy)
 
 
 class ChainedTracker:
