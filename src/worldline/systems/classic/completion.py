@@ -7,6 +7,7 @@ from jaxtyping import Float32, UInt8
 _EDGE = 12.0  # grey levels: a step this large between neighbours lets 1/e of the value through
 _COARSEST = 12  # pixels on the short side of the first level
 _ITERATIONS = 24  # relaxation steps a level
+_FIRST_ITERATIONS = 240  # on the first level, which starts from nothing but the mean
 
 
 def complete(
@@ -27,9 +28,11 @@ def complete(
     total = weight.sum()
     mean = float((value * weight).sum() / total) if total > 0 else float(np.median(value))
     x = np.full(levels[-1][1].shape, mean, np.float32)
+    steps = _FIRST_ITERATIONS
     for weighted, known, picture in reversed(levels):
         x = cv2.resize(x, known.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        x = _relax(x, weighted, known, picture)
+        x = _relax(x, weighted, known, picture, steps)
+        steps = _ITERATIONS
     return cv2.resize(x, value.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
@@ -53,6 +56,7 @@ def _relax(
     weighted: Float32[np.ndarray, "h w"],
     known: Float32[np.ndarray, "h w"],
     picture: UInt8[np.ndarray, "h w 3"],
+    steps: int,
 ) -> Float32[np.ndarray, "h w"]:
     """Damped Jacobi steps of the quadratic problem on one level."""
     colour = picture.astype(np.float32)
@@ -64,7 +68,7 @@ def _relax(
     total[:, 1:] += right[:, :-1]
     total[1:] += down[:-1]
     total += 1e-9
-    for _ in range(_ITERATIONS):
+    for _ in range(steps):
         flow = weighted.copy()
         flow[:, :-1] += right[:, :-1] * x[:, 1:]
         flow[:, 1:] += right[:, :-1] * x[:, :-1]
