@@ -26,6 +26,7 @@ _HALO = 3  # px by which outlines run wide: the foot itself stands that much hig
 _STRIDE = 0.15  # share of a mover's height within which columns share their ground
 _NEIGHBOURS = 6
 _LEADERS = 24
+_UNLIKE = 6.0  # squared velocity differences, in their tolerance, of what is no leader
 _DAMPING = 0.95  # of a hidden point's velocity from one frame to the next
 
 
@@ -298,6 +299,7 @@ def _follow(
     unlike = ((step - velocity[:, None]) ** 2).sum(axis=-1) / tolerance
     scale2 = np.median(distance[:, 0]) ** 2 + 1e-8
     weight = np.exp(-0.5 * unlike) / (1.0 + distance**2 / scale2)
+    weight[unlike > _UNLIKE] = 0.0  # many a little unlike would drag it along in the end
     alone = 0.05
     total = weight.sum(axis=1, keepdims=True) + alone
     moved = ((weight[..., None] * step).sum(axis=1) + alone * _DAMPING * velocity) / total
