@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from small_worlds import rig
+
 from worldline.systems.classic.pairs import (
     PairModel,
     fit_pair,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-
 from small_worlds import rig
+
 from worldline.systems.classic.rotation import drift, fit_panorama
 
 
