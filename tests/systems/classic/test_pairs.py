@@ -73,7 +73,7 @@ def test_movers_do_not_bend_the_model():
 
 @pytest.mark.parametrize("kind", ["sideways", "free", "rotation"])
 def test_movers_are_voted_moving_and_the_rest_static(kind):
-    made = rig(kind, points=300)
+    made = rig(kind, points=200, count=9)
     moving, tracks = with_movers(made)
     voted, models = vote_mobility(tracks)
     judged = made.visible.sum(axis=1) >= 6
@@ -85,13 +85,13 @@ def test_movers_are_voted_moving_and_the_rest_static(kind):
 @pytest.mark.parametrize("kind", ["still", "rotation", "free"])
 def test_in_a_static_clip_hardly_anything_moves(kind):
     """The threshold is absolute: the largest errors of pure noise are no movers."""
-    made = rig(kind, points=300, noise=0.3)
+    made = rig(kind, points=200, count=9, noise=0.3)
     voted, _ = vote_mobility(as_tracks(made))
     assert (voted.mobility > 0.5).mean() < 0.02
 
 
 def test_plain_tracks_may_stray_farther_before_they_count_as_moving():
-    made = rig("sideways", points=300)
+    made = rig("sideways", points=200, count=9)
     moving, tracks = with_movers(made, speed=1.0)
     sharp, _ = vote_mobility(tracks)
     plain, _ = vote_mobility(replace(tracks, texture=np.full(len(tracks), 0.02, np.float32)))

@@ -57,7 +57,8 @@ def test_adjusting_brings_shaken_cameras_back(frames, shaken, made):
     adjusted, cost = sfm.adjust(frames, shaken)
     assert np.median(misses(frames, shaken)) > 3.0
     assert np.median(misses(frames, adjusted)) < 0.2
-    assert path_error(adjusted, made) < 0.3 < 1.0 < path_error(shaken, made)
+    assert path_error(adjusted, made) < 0.3
+    assert path_error(shaken, made) > 1.0
     assert adjusted.registered.all() and adjusted.lens == shaken.lens
     assert 0 < cost < 0.05 * frames.visible.sum()
 
