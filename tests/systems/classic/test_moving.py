@@ -98,7 +98,8 @@ def test_growth_in_the_picture_tells_how_depth_changes(ratio):
 def test_two_movers_side_by_side_grow_each_for_itself():
     near, _ = growing(0.6)
     far, _ = growing(1.4)
-    uv = np.concatenate([near - (40, 0), far + (40, 0)]).astype(np.float32)
+    apart = np.array([40, 0])
+    uv = np.concatenate([near - apart, far + apart]).astype(np.float32)
     found = np.exp(looming(uv, np.ones(uv.shape[:2], bool))[:, -1])
     assert np.median(found[: len(near)]) == pytest.approx(0.6, rel=0.1)
     assert np.median(found[len(near) :]) == pytest.approx(1.4, rel=0.1)
