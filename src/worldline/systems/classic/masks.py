@@ -96,8 +96,23 @@ def _judge(bank: FlowBank, model: PairModel, i: int, j: int, texture: Structure)
         information = texture.along(normal)
     trust = information / (information + _PLAIN**2)
     score = error / (error + allowed / np.maximum(trust, 1e-3))
+    if model.rests:
+        same = _looks_still(bank, i, j)
+        score *= 1.0 - same
+        trust = np.maximum(trust, 0.3 * same)
     score[lost] = np.nan
     return _Evidence(score, np.where(lost, 0.0, trust).astype(np.float32))
+
+
+def _looks_still(bank: FlowBank, i: int, j: int) -> Float32[np.ndarray, "h w"]:
+    """How far two frames of a tripod show the same at each pixel, 0 to 1.
+
+    Flow is smooth, so it drags plain ground along with the mover beside it; the picture does not.
+    """
+    difference = cv2.absdiff(bank.grey[i], bank.grey[j])[::2, ::2].astype(np.float32)
+    difference = cv2.boxFilter(difference, cv2.CV_32F, (3, 3))
+    noise = 2.0 + 3.0 * float(np.median(difference))
+    return np.exp(-((difference / noise) ** 2))
 
 
 def _merge(

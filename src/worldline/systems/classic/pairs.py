@@ -68,6 +68,11 @@ class PairModel:
         return replace(self, noise=float(np.median(errors)) / _CHI2_MEDIAN[self.freedom])
 
     @property
+    def rests(self) -> bool:
+        """The camera did not move between the two frames at all."""
+        return self.planar and np.allclose(self.matrix / self.matrix[2, 2], np.eye(3), atol=1e-9)
+
+    @property
     def freedom(self) -> int:
         """Degrees of freedom of the error."""
         return 2 if self.planar else 1
