@@ -27,6 +27,7 @@ _MOST_ADJUSTED = 240  # frames in one bundle adjustment; the others are placed b
 _PER_CELL = 2  # tracks kept for each of 16x12 cells of each keyframe
 # Variance by which the model's own errors (rolling shutter, lens, creeping tracks) exceed noise.
 _SYSTEMATIC = 16.0
+_FEWEST_POINTS = 30  # points that make a structure
 _DECIDED = 1.5  # camera travel over depth beyond which near and far cannot be confused
 _UNDECIDED = 0.1  # log ratio of costs below which two explanations are as good
 
@@ -161,10 +162,14 @@ def _travelling(
     mapped = replace(mapped, points=_points(clean, mapped))
     mapped = _upright(clean, mapped, prior)
     clean = _inliers(key_frames, mapped, 4.0)
+    if np.isfinite(mapped.points[:, 0]).sum() < _FEWEST_POINTS:
+        return None
     mapped, focal_sigma = _settle_focal(clean, mapped, prior)
     mapped = _settle_radial(clean, mapped, prior)
     frames = sfm.Frames(uv, visible, size, centre)
     structure = _refine(frames, _all_frames(frames, keys, chosen, mapped))
+    if np.isfinite(structure.points[:, 0]).sum() < _FEWEST_POINTS:
+        return None
     return _in_first_camera(frames, structure, focal_sigma)
 
 

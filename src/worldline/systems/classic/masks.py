@@ -69,7 +69,7 @@ class _Evidence:
 def _judge(bank: FlowBank, model: PairModel, i: int, j: int, texture: Structure) -> _Evidence:
     """Frame i's pixels against the model of a pair, by their flow to frame j.
 
-    A picture striped along the epipolar lines says nothing of motion across them (the aperture
+    A picture striped across the epipolar lines says nothing of motion across them (the aperture
     problem): the noise allowed grows as the structure in that direction fades.
     """
     flow = bank.flow(i, j)[::2, ::2]

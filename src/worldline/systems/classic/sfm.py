@@ -89,9 +89,11 @@ def adjust(
     """Bundle adjustment with a robust loss; the refined structure and its final cost.
 
     The cost is half the sum of robust squared residuals in px^2, for comparing lens models on
-    the same observations.
+    the same observations; infinite, and nothing refined, where no point is left.
     """
     built = _build(frames, structure)
+    if not built.points3D:
+        return structure, float("inf")
     options = pycolmap.BundleAdjustmentOptions()
     options.refine_focal_length = not hold_focal
     options.refine_extra_params = not hold_radial
@@ -278,7 +280,8 @@ def _read_structure(model: pycolmap.Reconstruction, frames: Frames) -> Structure
         seen = np.flatnonzero(frames.visible[:, k])
         ids = [p.point3D_id if p.has_point3D() else -1 for p in image.points2D]
         has = np.array(ids) >= 0
-        points[seen[has]] = [model.points3D[i].xyz for i in ids if i >= 0]
+        if has.any():
+            points[seen[has]] = [model.points3D[i].xyz for i in ids if i >= 0]
     focal, _, _, radial = model.cameras[1].params
     return Structure(poses, registered, points, Lens(float(focal), float(radial)))
 

@@ -95,7 +95,7 @@ class ChainedTracker:
     def __init__(
         self,
         bank: FlowBank,
-        cell: int = 20,
+        cell: int | None = None,
         reseed_every: int = 3,
         round_trip: float = 1.0,
         seed: int = 0,
@@ -103,7 +103,8 @@ class ChainedTracker:
     ) -> None:
         self.bank = bank
         self.report = report
-        self.cell = cell
+        # 20 px as in C4D, whose frames are about 512 px wide; finer in smaller pictures.
+        self.cell = cell or int(np.clip(max(bank.grey.shape[1:]) // 24, 8, 20))
         self.reseed_every = reseed_every
         self.round_trip = round_trip
         self._generator = np.random.default_rng(seed)
