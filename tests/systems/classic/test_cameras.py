@@ -7,8 +7,8 @@ import pytest
 from small_worlds import rig
 
 from worldline.evaluation.trajectory import trajectory_errors
-from worldline.systems.classic import cameras, sfm
-from worldline.systems.classic.cameras import FocalPrior, default_prior
+from worldline.systems.classic import cameras, lens, sfm
+from worldline.systems.classic.lens import FocalPrior, default_prior
 
 HELD = FocalPrior(600.0, 0.0)
 
@@ -155,7 +155,7 @@ def test_near_and_far_are_told_apart_whichever_way_it_starts(weak, mirrored):
     made, frames, true = weak
     start = reversed_structure(true) if mirrored else true
     start, _ = sfm.adjust(frames, start)
-    found = cameras._upright(frames, start, HELD)
+    found = lens.upright(frames, start, HELD)
     depth = found.points[:, 2]
     known = np.isfinite(depth)
     assert np.corrcoef(depth[known], made.points[known, 2])[0, 1] > 0.9

@@ -10,26 +10,21 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64
 from scipy.spatial.transform import Rotation, Slerp
-from scipy.stats import spearmanr
 
-from worldline.geometry.triangulation import parallax, triangulate
+from worldline.geometry.triangulation import parallax
 from worldline.scene.cameras import CameraMotion
 from worldline.systems.classic import sfm
+from worldline.systems.classic.fit import inliers, triangulated
+from worldline.systems.classic.lens import FocalPrior, settle_focal, settle_radial, upright
 from worldline.systems.classic.rotation import Panorama, drift, fit_panorama
 
 RUNGS: tuple[CameraMotion, ...] = ("free", "rotation", "still")
-PRIOR_FOCAL = 0.9  # of the longer side: 58 degrees, between a phone's main lens and a film's 35 mm
-_PRIOR_SIGMA = 0.25  # of log focal: 47 to 71 degrees is one sigma
 _STILL = 0.6  # px: a picture whose points stray no farther was taken from a tripod
 _TURNING = 0.5  # px: rotations that leave no more than this explain everything
 _MOST_KEYFRAMES = 20
 _MOST_ADJUSTED = 240  # frames in one bundle adjustment; the others are placed by resection
 _PER_CELL = 2  # tracks kept for each of 16x12 cells of each keyframe
-# Variance by which the model's own errors (rolling shutter, lens, creeping tracks) exceed noise.
-_SYSTEMATIC = 16.0
 _FEWEST_POINTS = 30  # points that make a structure
-_DECIDED = 1.5  # camera travel over depth beyond which near and far cannot be confused
-_UNDECIDED = 0.1  # log ratio of costs below which two explanations are as good
 
 
 @dataclass(frozen=True)
@@ -45,24 +40,6 @@ class Solution:
     points: Float64[np.ndarray, "M 3"]
     """World point of each track that was given, NaN where it has none."""
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class FocalPrior:
-    """What is known of the focal length before looking: pixels, and sigma of its logarithm."""
-
-    focal: float
-    sigma: float
-
-    @property
-    def held(self) -> bool:
-        """Known for certain, so never refined."""
-        return self.sigma == 0.0
-
-
-def default_prior(longer_side: int) -> FocalPrior:
-    """The prior of a clip that says nothing about its lens."""
-    return FocalPrior(PRIOR_FOCAL * longer_side, _PRIOR_SIGMA)
 
 
 def solve(
@@ -158,14 +135,14 @@ def _travelling(
     )
     if mapped is None or mapped.registered.sum() < 2:
         return None
-    clean = _inliers(key_frames, mapped, 4.0)
-    mapped = replace(mapped, points=_points(clean, mapped))
-    mapped = _upright(clean, mapped, prior)
-    clean = _inliers(key_frames, mapped, 4.0)
+    clean = inliers(key_frames, mapped, 4.0)
+    mapped = replace(mapped, points=triangulated(clean, mapped))
+    mapped = upright(clean, mapped, prior)
+    clean = inliers(key_frames, mapped, 4.0)
     if np.isfinite(mapped.points[:, 0]).sum() < _FEWEST_POINTS:
         return None
-    mapped, focal_sigma = _settle_focal(clean, mapped, prior)
-    mapped = _settle_radial(clean, mapped, prior)
+    mapped, focal_sigma = settle_focal(clean, mapped, prior)
+    mapped = settle_radial(clean, mapped, prior)
     frames = sfm.Frames(uv, visible, size, centre)
     structure = _refine(frames, _all_frames(frames, keys, chosen, mapped))
     if np.isfinite(structure.points[:, 0]).sum() < _FEWEST_POINTS:
@@ -266,168 +243,10 @@ def _refine(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
     part = replace(frames, uv=frames.uv[chosen], visible=frames.visible[chosen])
     structure = replace(structure, points=structure.points[chosen])
     for most in (4.0, 2.5):
-        clean = _inliers(part, structure, most)
-        structure = replace(structure, points=_points(clean, structure))
+        clean = inliers(part, structure, most)
+        structure = replace(structure, points=triangulated(clean, structure))
         structure, _ = sfm.adjust(clean, structure)
     return structure
-
-
-def _settle_focal(
-    frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior
-) -> tuple[sfm.Structure, float]:
-    """Most probable focal length given the clip and the prior, and its one sigma in px.
-
-    The clip's say is the curvature of the adjusted cost over log focal. Observations of a track
-    err together, so the cost counts a track once, not once a frame: without that, short-baseline
-    clips with movers claim focal lengths that are off by a factor.
-    """
-    if prior.held:
-        adjusted, _ = sfm.adjust(frames, structure)
-        return adjusted, 0.0
-    best, log_focal, lowest, curvature = _profile_focal(frames, structure)
-    seen = frames.visible[np.isfinite(best.points[:, 0])]
-    independent = max(1.0, seen.sum() / max(1, (seen.sum(axis=1) >= 2).sum()))
-    unit = max(lowest / max(1, seen.sum()), 0.02) * independent * _SYSTEMATIC
-    information = curvature / unit + prior.sigma**-2
-    share = curvature / unit / information
-    log_focal = share * log_focal + (1.0 - share) * np.log(prior.focal)
-    held, _ = sfm.adjust(frames, _with_focal(best, float(np.exp(log_focal))))
-    return held, float(np.exp(log_focal) * information**-0.5)
-
-
-def _profile_focal(
-    frames: sfm.Frames, structure: sfm.Structure, step: float = 0.1
-) -> tuple[sfm.Structure, float, float, float]:
-    """The adjusted cost as a parabola over log focal around its lowest point.
-
-    Returns the structure there, the log focal of the parabola's bottom, its cost and its
-    curvature. A free adjustment alone may stop short of the bottom: the valley is long and flat.
-    """
-    best, lowest = sfm.adjust(frames, structure, hold_focal=False)
-    sides = [np.inf, np.inf]
-    for _ in range(6):
-        around = [
-            sfm.adjust(frames, _with_focal(best, best.lens.focal * float(np.exp(sign * step))))
-            for sign in (-1.0, 1.0)
-        ]
-        sides = [cost for _, cost in around]
-        if min(sides) >= lowest:
-            break
-        best, lowest = around[int(np.argmin(sides))]
-    curvature = max((sides[0] + sides[1] - 2 * lowest) / step**2, 0.0)
-    slope = (sides[1] - sides[0]) / (2 * step)
-    shift = np.clip(-slope / curvature, -step, step) if curvature > 0 else 0.0
-    return best, float(np.log(best.lens.focal) + shift), lowest, curvature
-
-
-def _upright(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior) -> sfm.Structure:
-    """The structure or its reversal, whichever explains the tracks better.
-
-    Under weak perspective near and far can be swapped if the camera's travel is reversed too
-    (Necker's cube). Where the two explain the tracks equally well, the ground decides: what is
-    lower in the picture is nearer. Each is given its own focal length to explain them with.
-    """
-    first = int(structure.registered.argmax())
-    home = structure.camera_from_world[first]
-    points = structure.points @ home[:3, :3].T + home[:3, 3]
-    poses = structure.camera_from_world @ np.linalg.inv(home)
-    known = np.isfinite(points[:, 0]) & (points[:, 2] > 0)
-    if known.sum() < 20:
-        return structure
-    middle = float(np.median(1.0 / points[known, 2]))
-    if np.linalg.norm(poses[structure.registered, :3, 3], axis=1).max() * middle > _DECIDED:
-        return structure
-    inverse = np.clip(2.0 * middle - 1.0 / points[:, 2], 0.1 * middle, 10.0 * middle)
-    mirrored = points / (points[:, 2:] * inverse[:, None])
-    turned = poses.copy()
-    turned[:, :3, 3] *= -1.0
-    other = replace(structure, camera_from_world=turned, points=mirrored)
-    candidates = [_settled(frames, candidate, prior) for candidate in (structure, other)]
-    cost = [_mean_cost(frames, candidate) for candidate in candidates]
-    if abs(np.log(cost[1] / cost[0])) > _UNDECIDED:
-        return candidates[int(np.argmin(cost))]
-    return max(candidates, key=lambda candidate: _ground(frames, candidate))
-
-
-def _settled(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior) -> sfm.Structure:
-    """Adjusted, every point triangulated anew, and adjusted again."""
-    for _ in range(2):
-        structure, _ = sfm.adjust(frames, structure, hold_focal=prior.held, iterations=60)
-        structure = replace(structure, points=_points(frames, structure))
-    return structure
-
-
-def _mean_cost(frames: sfm.Frames, structure: sfm.Structure, worst: float = 4.0) -> float:
-    """Mean robust squared error of the observations, px^2; those without a point err `worst`."""
-    error = np.nan_to_num(_residuals(frames, structure), nan=worst)
-    return float(np.log1p(np.minimum(error, worst)[frames.visible] ** 2).mean())
-
-
-def _ground(frames: sfm.Frames, structure: sfm.Structure) -> float:
-    """Rank correlation of a point's height in the picture with how near it is."""
-    k = int(structure.registered.argmax())
-    pose = structure.camera_from_world[k]
-    z = structure.points @ pose[2, :3] + pose[2, 3]
-    seen = frames.visible[:, k] & (z > 0)
-    if seen.sum() < 8:
-        return 0.0
-    return float(spearmanr(frames.uv[seen, k, 1], 1.0 / z[seen]).statistic)
-
-
-def _with_focal(structure: sfm.Structure, focal: float) -> sfm.Structure:
-    return replace(structure, lens=replace(structure.lens, focal=float(focal)))
-
-
-def _settle_radial(
-    frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior
-) -> sfm.Structure:
-    """Radial distortion, only where the clip asks for it loudly."""
-    if prior.held:
-        return structure
-    plain, before = sfm.adjust(frames, structure)
-    bent, after = sfm.adjust(frames, structure, hold_focal=False, hold_radial=False, iterations=60)
-    corner = np.hypot(*frames.centre) / bent.lens.focal
-    bend = abs(bent.lens.radial) * corner**3 * bent.lens.focal  # px at the corner
-    change = abs(np.log(bent.lens.focal / plain.lens.focal))
-    believable = 1.0 < bend < 0.1 * max(frames.size) and change < 0.15
-    return bent if after < 0.8 * before and believable else plain
-
-
-def _intrinsics(lens: sfm.Lens, centre: tuple[float, float]) -> torch.Tensor:
-    return torch.tensor(
-        [[lens.focal, 0, centre[0]], [0, lens.focal, centre[1]], [0, 0, 1]], dtype=torch.float64
-    )
-
-
-def _points(frames: sfm.Frames, structure: sfm.Structure) -> Float64[np.ndarray, "M 3"]:
-    uv = frames.uv
-    if structure.lens.radial:
-        uv = sfm.undistort(uv, structure.lens, frames)
-    seen = torch.from_numpy(frames.visible & structure.registered)
-    cameras = torch.from_numpy(structure.camera_from_world)
-    lens = _intrinsics(structure.lens, frames.centre).expand(len(cameras), 3, 3)
-    return triangulate(torch.from_numpy(uv).double(), seen, lens, cameras).numpy()
-
-
-def _inliers(frames: sfm.Frames, structure: sfm.Structure, most: float) -> sfm.Frames:
-    """Without the observations that the structure misses by more than `most` px.
-
-    Those of tracks without a point are kept: they get one from what remains.
-    """
-    bad = _residuals(frames, structure) > most
-    return replace(frames, visible=frames.visible & ~bad)
-
-
-def _residuals(frames: sfm.Frames, structure: sfm.Structure) -> Float64[np.ndarray, "M N"]:
-    """Distance in px of each observation to its point; NaN where the track has none."""
-    uv = frames.uv
-    if structure.lens.radial:
-        uv = sfm.undistort(uv, structure.lens, frames)
-    cameras = structure.camera_from_world
-    xyz = np.einsum("nij,mj->mni", cameras[:, :3, :3], structure.points) + cameras[:, :3, 3]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        projected = structure.lens.focal * xyz[..., :2] / xyz[..., 2:] + np.array(frames.centre)
-        return np.linalg.norm(projected - uv, axis=-1)
 
 
 def _in_first_camera(frames: sfm.Frames, structure: sfm.Structure, focal_sigma: float) -> Solution:
@@ -435,7 +254,7 @@ def _in_first_camera(frames: sfm.Frames, structure: sfm.Structure, focal_sigma: 
     visible, count = frames.visible, frames.visible.shape[1]
     camera_from_world = _interpolated(structure.camera_from_world, structure.registered)
     structure = replace(structure, camera_from_world=camera_from_world)
-    points = _points(frames, structure)
+    points = triangulated(frames, structure)
     world_from_camera = np.linalg.inv(camera_from_world)
     tensor = torch.from_numpy(points)
     angle = parallax(

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32, Float64, UInt8
 from worldline.io.clip import Clip
 from worldline.scene import Cameras, Scene, StillField, TrackField
 from worldline.scene.motion import MotionField
-from worldline.systems.classic import cameras, masks, pairs
+from worldline.systems.classic import cameras, lens, masks, pairs
 from worldline.systems.classic.depth import Sparse, Views, static_depth
 from worldline.systems.classic.flowbank import FlowBank
 from worldline.systems.classic.matches import bridge
@@ -80,16 +80,16 @@ def _single(clip: Clip) -> Scene:
     )
 
 
-def _lens(clip: Clip) -> tuple[Float64[np.ndarray, "3 3"], cameras.FocalPrior]:
+def _lens(clip: Clip) -> tuple[Float64[np.ndarray, "3 3"], lens.FocalPrior]:
     """The starting intrinsics, and how sure they are."""
     height, width = clip.frames.shape[1:3]
     if clip.intrinsics is None:
-        prior = cameras.default_prior(max(width, height))
+        prior = lens.default_prior(max(width, height))
         matrix = np.diag([prior.focal, prior.focal, 1.0])
         matrix[:2, 2] = width / 2, height / 2
         return matrix, prior
     sigma = 0.0 if clip.intrinsics_source == "given" else 0.05
-    return clip.intrinsics.copy(), cameras.FocalPrior(float(clip.intrinsics[0, 0]), sigma)
+    return clip.intrinsics.copy(), lens.FocalPrior(float(clip.intrinsics[0, 0]), sigma)
 
 
 def _tracks(clip: Clip, bank: FlowBank, stages: Stages, seed: int) -> PixelTracks:

@@ -1,0 +1,157 @@
+"""The focal length, lens distortion, and which way depth runs: what a clip leaves half decided.
+
+Each is settled by how well the adjusted structure explains the tracks, against what is known
+before looking.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from worldline.systems.classic import sfm
+from worldline.systems.classic.fit import residuals, triangulated
+
+PRIOR_FOCAL = 0.9  # of the longer side: 58 degrees, between a phone's main lens and a film's 35 mm
+_PRIOR_SIGMA = 0.25  # of log focal: 47 to 71 degrees is one sigma
+# Variance by which the model's own errors (rolling shutter, lens, creeping tracks) exceed noise.
+_SYSTEMATIC = 16.0
+_DECIDED = 1.5  # camera travel over depth beyond which near and far cannot be confused
+_UNDECIDED = 0.1  # log ratio of costs below which two explanations are as good
+
+
+@dataclass(frozen=True)
+class FocalPrior:
+    """What is known of the focal length before looking: pixels, and sigma of its logarithm."""
+
+    focal: float
+    sigma: float
+
+    @property
+    def held(self) -> bool:
+        """Known for certain, so never refined."""
+        return self.sigma == 0.0
+
+
+def default_prior(longer_side: int) -> FocalPrior:
+    """The prior of a clip that says nothing about its lens."""
+    return FocalPrior(PRIOR_FOCAL * longer_side, _PRIOR_SIGMA)
+
+
+def settle_focal(
+    frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior
+) -> tuple[sfm.Structure, float]:
+    """Most probable focal length given the clip and the prior, and its one sigma in px.
+
+    The clip's say is the curvature of the adjusted cost over log focal. Observations of a track
+    err together, so the cost counts a track once, not once a frame: without that, short-baseline
+    clips with movers claim focal lengths that are off by a factor.
+    """
+    if prior.held:
+        adjusted, _ = sfm.adjust(frames, structure)
+        return adjusted, 0.0
+    best, log_focal, lowest, curvature = _profile_focal(frames, structure)
+    seen = frames.visible[np.isfinite(best.points[:, 0])]
+    independent = max(1.0, seen.sum() / max(1, (seen.sum(axis=1) >= 2).sum()))
+    unit = max(lowest / max(1, seen.sum()), 0.02) * independent * _SYSTEMATIC
+    information = curvature / unit + prior.sigma**-2
+    share = curvature / unit / information
+    log_focal = share * log_focal + (1.0 - share) * np.log(prior.focal)
+    held, _ = sfm.adjust(frames, _with_focal(best, float(np.exp(log_focal))))
+    return held, float(np.exp(log_focal) * information**-0.5)
+
+
+def _profile_focal(
+    frames: sfm.Frames, structure: sfm.Structure, step: float = 0.1
+) -> tuple[sfm.Structure, float, float, float]:
+    """The adjusted cost as a parabola over log focal around its lowest point.
+
+    Returns the structure there, the log focal of the parabola's bottom, its cost and its
+    curvature. A free adjustment alone may stop short of the bottom: the valley is long and flat.
+    """
+    best, lowest = sfm.adjust(frames, structure, hold_focal=False)
+    sides = [np.inf, np.inf]
+    for _ in range(6):
+        around = [
+            sfm.adjust(frames, _with_focal(best, best.lens.focal * float(np.exp(sign * step))))
+            for sign in (-1.0, 1.0)
+        ]
+        sides = [cost for _, cost in around]
+        if min(sides) >= lowest:
+            break
+        best, lowest = around[int(np.argmin(sides))]
+    curvature = max((sides[0] + sides[1] - 2 * lowest) / step**2, 0.0)
+    slope = (sides[1] - sides[0]) / (2 * step)
+    shift = np.clip(-slope / curvature, -step, step) if curvature > 0 else 0.0
+    return best, float(np.log(best.lens.focal) + shift), lowest, curvature
+
+
+def settle_radial(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior) -> sfm.Structure:
+    """Radial distortion, only where the clip asks for it loudly."""
+    if prior.held:
+        return structure
+    plain, before = sfm.adjust(frames, structure)
+    bent, after = sfm.adjust(frames, structure, hold_focal=False, hold_radial=False, iterations=60)
+    corner = np.hypot(*frames.centre) / bent.lens.focal
+    bend = abs(bent.lens.radial) * corner**3 * bent.lens.focal  # px at the corner
+    change = abs(np.log(bent.lens.focal / plain.lens.focal))
+    believable = 1.0 < bend < 0.1 * max(frames.size) and change < 0.15
+    return bent if after < 0.8 * before and believable else plain
+
+
+def _with_focal(structure: sfm.Structure, focal: float) -> sfm.Structure:
+    return replace(structure, lens=replace(structure.lens, focal=float(focal)))
+
+
+def upright(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior) -> sfm.Structure:
+    """The structure or its reversal, whichever explains the tracks better.
+
+    Under weak perspective near and far can be swapped if the camera's travel is reversed too
+    (Necker's cube). Where the two explain the tracks equally well, the ground decides: what is
+    lower in the picture is nearer. Each is given its own focal length to explain them with.
+    """
+    first = int(structure.registered.argmax())
+    home = structure.camera_from_world[first]
+    points = structure.points @ home[:3, :3].T + home[:3, 3]
+    poses = structure.camera_from_world @ np.linalg.inv(home)
+    known = np.isfinite(points[:, 0]) & (points[:, 2] > 0)
+    if known.sum() < 20:
+        return structure
+    middle = float(np.median(1.0 / points[known, 2]))
+    if np.linalg.norm(poses[structure.registered, :3, 3], axis=1).max() * middle > _DECIDED:
+        return structure
+    inverse = np.clip(2.0 * middle - 1.0 / points[:, 2], 0.1 * middle, 10.0 * middle)
+    mirrored = points / (points[:, 2:] * inverse[:, None])
+    turned = poses.copy()
+    turned[:, :3, 3] *= -1.0
+    other = replace(structure, camera_from_world=turned, points=mirrored)
+    candidates = [_settled(frames, candidate, prior) for candidate in (structure, other)]
+    cost = [_mean_cost(frames, candidate) for candidate in candidates]
+    if abs(np.log(cost[1] / cost[0])) > _UNDECIDED:
+        return candidates[int(np.argmin(cost))]
+    return max(candidates, key=lambda candidate: _ground(frames, candidate))
+
+
+def _settled(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior) -> sfm.Structure:
+    """Adjusted, every point triangulated anew, and adjusted again."""
+    for _ in range(2):
+        structure, _ = sfm.adjust(frames, structure, hold_focal=prior.held, iterations=60)
+        structure = replace(structure, points=triangulated(frames, structure))
+    return structure
+
+
+def _mean_cost(frames: sfm.Frames, structure: sfm.Structure, worst: float = 4.0) -> float:
+    """Mean robust squared error of the observations, px^2; those without a point err `worst`."""
+    error = np.nan_to_num(residuals(frames, structure), nan=worst)
+    return float(np.log1p(np.minimum(error, worst)[frames.visible] ** 2).mean())
+
+
+def _ground(frames: sfm.Frames, structure: sfm.Structure) -> float:
+    """Rank correlation of a point's height in the picture with how near it is."""
+    k = int(structure.registered.argmax())
+    pose = structure.camera_from_world[k]
+    z = structure.points @ pose[2, :3] + pose[2, 3]
+    seen = frames.visible[:, k] & (z > 0)
+    if seen.sum() < 8:
+        return 0.0
+    return float(spearmanr(frames.uv[seen, k, 1], 1.0 / z[seen]).statistic)
