@@ -201,6 +201,7 @@ def _incremental(path: Path, *, hold_focal: bool, seed: int) -> dict[int, pycolm
     options.min_model_size = 2
     options.extract_colors = False
     options.random_seed = options.mapper.random_seed = options.triangulation.random_seed = seed
+    options.num_threads = options.mapper.num_threads = 1  # see `adjust`
     options.ba_refine_focal_length = not hold_focal
     options.ba_refine_extra_params = False
     options.mapper.abs_pose_refine_focal_length = False
@@ -225,6 +226,7 @@ def _incremental(path: Path, *, hold_focal: bool, seed: int) -> dict[int, pycolm
 def _global(path: Path, *, hold_focal: bool, seed: int) -> dict[int, pycolmap.Reconstruction]:
     options = pycolmap.GlobalPipelineOptions()
     options.random_seed = options.mapper.random_seed = seed
+    options.num_threads = options.mapper.num_threads = 1
     options.mapper.bundle_adjustment.refine_focal_length = not hold_focal
     options.mapper.bundle_adjustment.refine_extra_params = False
     options.mapper.min_tri_angle_deg = 0.4

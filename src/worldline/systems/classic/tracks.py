@@ -136,9 +136,33 @@ class ChainedTracker:
         keep = (error < allowed) & inside(moved, height, width, margin=2.0)
         life.alive[alive[~keep]] = False
         alive, moved, error = alive[keep], moved[keep], error[keep]
-        life.uv[alive, t + 1] = self._pin(life, alive, t, moved)
+        pinned = self._pin(life, alive, t, moved)
+        same = self._unchanged(life.uv[alive, t], pinned, t)
+        life.alive[alive[~same]] = False
+        alive, pinned, error = alive[same], pinned[same], error[same]
+        life.uv[alive, t + 1] = pinned
         life.visible[alive, t + 1] = True
         life.confidence[alive, t + 1] = np.exp(-error)
+
+    def _unchanged(
+        self, before: Float32[np.ndarray, "A 2"], after: Float32[np.ndarray, "A 2"], t: int
+    ) -> Bool[np.ndarray, " A"]:
+        """Which tracks show in frame t+1 what they showed in frame t: the others are hidden.
+
+        Flow at the edge of what hides a point follows the edge, there and back, so the round trip
+        does not tell. The patch does: its far side is eaten up.
+        """
+        offset = np.stack(np.meshgrid(*2 * [np.arange(-6, 7, 2)]), axis=-1).reshape(-1, 2)
+        patches = [
+            sample(
+                self.bank.grey[k].astype(np.float32)[..., None],
+                (uv[:, None] + offset).reshape(-1, 2).astype(np.float32),
+            ).reshape(len(uv), -1)
+            for k, uv in ((t, before), (t + 1, after))
+        ]
+        # Brightness may change; the pattern may not.
+        first, second = (patch - patch.mean(axis=1, keepdims=True) for patch in patches)
+        return np.abs(first - second).mean(axis=1) < _PATCH_CHANGE
 
     def _pin(
         self, life: "_Lives", alive: np.ndarray, t: int, moved: Float32[np.ndarray, "A 2"]
@@ -170,6 +194,7 @@ class ChainedTracker:
         return pinned
 
 
+_PATCH_CHANGE = 26.0  # mean absolute grey difference by which a patch changes in one frame at most
 _PATCH_RESIDUAL = 12.0  # mean absolute grey difference of two patches that show the same thing
 
 
