@@ -5,6 +5,7 @@ stages named in $FAKE_PAUSE waits until it is stopped.
 """
 
 import os
+import signal
 import sys
 import time
 
@@ -72,5 +73,7 @@ def register() -> None:
 if __name__ == "__main__":
     from worldline.cli import main
 
+    # A shell that starts the tests in the background makes them deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     register()
     sys.exit(main())
