@@ -10,6 +10,7 @@ arbitrary), and the union wants two witnesses.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -151,23 +152,21 @@ def _steadied(bank: FlowBank, masks: Float32[np.ndarray, "N H W"]) -> Float32[np
     remembered, forwards and backwards, fading a little with every frame.
     """
     count = len(masks)
-    ahead = [_Warp(bank, i, i + 1) for i in range(count - 1)]
-    behind = [_Warp(bank, i + 1, i) for i in range(count - 1)]
     blended = 2.0 * masks
     weight = np.full((count, 1, 1), 2.0, np.float32)
     for i in range(count - 1):
-        blended[i] += ahead[i](masks[i + 1])
-        blended[i + 1] += behind[i](masks[i])
+        blended[i] += _Warp(bank, i, i + 1)(masks[i + 1])
+        blended[i + 1] += _Warp(bank, i + 1, i)(masks[i])
         weight[i : i + 2] += 1.0
     blended /= weight
     out = blended.copy()
     memory = blended[0]
     for i in range(1, count):
-        memory = np.maximum(blended[i], _FADE * behind[i - 1].sure(memory))
+        memory = np.maximum(blended[i], _FADE * _Warp(bank, i, i - 1).sure(memory))
         out[i] = memory
     memory = blended[-1]
     for i in range(count - 2, -1, -1):
-        memory = np.maximum(blended[i], _FADE * ahead[i].sure(memory))
+        memory = np.maximum(blended[i], _FADE * _Warp(bank, i, i + 1).sure(memory))
         out[i] = np.maximum(out[i], memory)
     return out
 
@@ -180,14 +179,14 @@ class _Warp:
         height, width = flow.shape[:2]
         self.x = flow[..., 0] + np.arange(width, dtype=np.float32)
         self.y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-        self.seen = (bank.round_trip(i, j) < 1.0).astype(np.float32)
+        self.round_trip = partial(bank.round_trip, i, j)
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         return cv2.remap(image, self.x, self.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def sure(self, image: np.ndarray) -> np.ndarray:
         """The same, zero where the flow does not lead back."""
-        return self(image) * self.seen
+        return self(image) * (self.round_trip() < 1.0)
 
 
 def _two_witnesses(scores: Float32[np.ndarray, "P H W"]) -> Float32[np.ndarray, "H W"]:

@@ -110,8 +110,12 @@ def _solve(clip: Clip, tracks: PixelTracks, seed: int) -> Arrays:
     intrinsics, prior = _lens(clip)
     height, width = clip.frames.shape[1:3]
     good = (tracks.mobility < 0.5) & _textured(tracks)
+    uv = tracks.uv[good].copy()
+    # The solver knows one focal length: pixels are made square where two were given.
+    uv[..., 1] = (uv[..., 1] - intrinsics[1, 2]) * (intrinsics[0, 0] / intrinsics[1, 1])
+    uv[..., 1] += intrinsics[1, 2]
     solution = cameras.solve(
-        tracks.uv[good],
+        uv,
         tracks.visible[good],
         (width, height),
         (float(intrinsics[0, 2]), float(intrinsics[1, 2])),
