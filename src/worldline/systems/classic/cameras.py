@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from worldline.geometry.triangulation import parallax
 from worldline.scene.cameras import CameraMotion
 from worldline.systems.classic import sfm
-from worldline.systems.classic.fit import inliers, triangulated
+from worldline.systems.classic.fit import inliers, residuals, triangulated
 from worldline.systems.classic.lens import FocalPrior, settle_focal, settle_radial, upright
 from worldline.systems.classic.rotation import Panorama, drift, fit_panorama
 
@@ -22,7 +22,9 @@ RUNGS: tuple[CameraMotion, ...] = ("free", "rotation", "still")
 _STILL = 0.6  # px: a picture whose points stray no farther was taken from a tripod
 _TURNING = 0.5  # px: rotations that leave no more than this explain everything
 _MOST_KEYFRAMES = 20
-_MOST_ADJUSTED = 240  # frames in one bundle adjustment; the others are placed by resection
+_MOST_SAMPLED = 240  # frames whose cells are filled with tracks for the last adjustment
+_ROUNDS = 4  # of carrying the structure on to frames that it did not reach
+_CONTRADICTED = 6.0  # px by which a view may miss a point before the two disagree
 _PER_CELL = 2  # tracks kept for each of 16x12 cells of each keyframe
 _FEWEST_POINTS = 30  # points that make a structure
 
@@ -225,20 +227,41 @@ def _all_frames(
     poses[keys], registered[keys] = mapped.camera_from_world, mapped.registered
     points = np.full((len(frames.uv), 3), np.nan)
     points[chosen] = mapped.points
+    structure = _resected(frames, sfm.Structure(poses, registered, points, mapped.lens))
+    for _ in range(_ROUNDS):
+        if structure.registered.all():
+            break
+        before = int(structure.registered.sum())
+        # What is known now, without the views that contradict it, may reach frames left out.
+        known = inliers(frames, structure, _CONTRADICTED)
+        structure = replace(structure, points=triangulated(known, structure))
+        error = residuals(frames, structure)
+        with np.errstate(invalid="ignore"):
+            agrees = np.nanmean(np.where(frames.visible, error < _CONTRADICTED, np.nan), axis=0)
+        structure = replace(structure, registered=structure.registered & (agrees > 0.3))
+        structure = _resected(frames, structure)
+        if int(structure.registered.sum()) <= before:
+            break
+    return structure
+
+
+def _resected(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
+    """Frames without a pose given the one from which their known points are seen."""
+    poses, registered = structure.camera_from_world.copy(), structure.registered.copy()
     for t in np.flatnonzero(~registered):
-        at = np.flatnonzero(frames.visible[:, t] & np.isfinite(points[:, 0]))
+        at = np.flatnonzero(frames.visible[:, t] & np.isfinite(structure.points[:, 0]))
         if len(at) < 12:
             continue
-        pose = sfm.resect(frames.uv[at, t], points[at], frames, mapped.lens)
+        pose = sfm.resect(frames.uv[at, t], structure.points[at], frames, structure.lens)
         if pose is not None:
             poses[t], registered[t] = pose, True
-    return sfm.Structure(poses, registered, points, mapped.lens)
+    return replace(structure, camera_from_world=poses, registered=registered)
 
 
 def _refine(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
     """All frames adjusted together under the settled lens, outliers dropped in between."""
     count = frames.visible.shape[1]
-    adjusted = np.unique(np.linspace(0, count - 1, min(count, _MOST_ADJUSTED)).astype(int))
+    adjusted = np.unique(np.linspace(0, count - 1, min(count, _MOST_SAMPLED)).astype(int))
     chosen = _spread_out(frames.uv, frames.visible, frames.size, adjusted, per_cell=1)
     part = replace(frames, uv=frames.uv[chosen], visible=frames.visible[chosen])
     structure = replace(structure, points=structure.points[chosen])
