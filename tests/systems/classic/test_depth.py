@@ -110,3 +110,17 @@ def test_reprojection_lands_where_the_truth_says(slanted):
     assert seen.z == pytest.approx(1.0, abs=1e-5)
     step = views.reproject(0, 4, (1 / made.depth[0] + 1e-3).astype(np.float32))
     assert (step.u - seen.u) / 1e-3 == pytest.approx(seen.du, rel=0.02)
+
+
+def test_frames_without_points_or_partners_still_get_a_finite_depth():
+    """A frame that no track reaches, beside one whose camera looks the other way."""
+    made, views = scene([SLANTED], count=4)
+    poses = views.world_from_camera.copy()
+    poses[3, :3, :3] = np.diag([-1.0, 1.0, -1.0])
+    views = Views(views.grey, views.intrinsics, poses)
+    sparse = some_points(made)
+    sparse.visible[:, 2] = False
+    dynamic = np.zeros(made.depth.shape, np.float32)
+    inverse, confidence = static_depth(views, sparse, dynamic, made.frames)
+    assert np.isfinite(1 / inverse).all() and (inverse > 0).all()
+    assert not confidence[2].any()

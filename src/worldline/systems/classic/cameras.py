@@ -23,6 +23,7 @@ _STILL = 0.6  # px: a picture whose points stray no farther was taken from a tri
 _TURNING = 0.5  # px: rotations that leave no more than this explain everything
 _MOST_KEYFRAMES = 20
 _MOST_SAMPLED = 240  # frames whose cells are filled with tracks for the last adjustment
+_SUPPORT = 0.3  # share of a frame's views that must agree with its pose
 _ROUNDS = 4  # of carrying the structure on to frames that it did not reach
 _CONTRADICTED = 6.0  # px by which a view may miss a point before the two disagree
 _PER_CELL = 2  # tracks kept for each of 16x12 cells of each keyframe
@@ -235,14 +236,17 @@ def _all_frames(
         # What is known now, without the views that contradict it, may reach frames left out.
         known = inliers(frames, structure, _CONTRADICTED)
         structure = replace(structure, points=triangulated(known, structure))
-        error = residuals(frames, structure)
-        with np.errstate(invalid="ignore"):
-            agrees = np.nanmean(np.where(frames.visible, error < _CONTRADICTED, np.nan), axis=0)
-        structure = replace(structure, registered=structure.registered & (agrees > 0.3))
-        structure = _resected(frames, structure)
+        structure = _resected(frames, _trusted(frames, structure))
         if int(structure.registered.sum()) <= before:
             break
     return structure
+
+
+def _trusted(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
+    """Without the poses that most of their own views speak against."""
+    agrees = (residuals(frames, structure) < _CONTRADICTED) & frames.visible
+    share = agrees.sum(axis=0) / np.maximum(frames.visible.sum(axis=0), 1)
+    return replace(structure, registered=structure.registered & (share > _SUPPORT))
 
 
 def _resected(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
@@ -269,7 +273,8 @@ def _refine(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
         clean = inliers(part, structure, most)
         structure = replace(structure, points=triangulated(clean, structure))
         structure, _ = sfm.adjust(clean, structure)
-    return structure
+    trusted = _trusted(part, structure)
+    return trusted if trusted.registered.sum() >= 2 else structure
 
 
 def _in_first_camera(frames: sfm.Frames, structure: sfm.Structure, focal_sigma: float) -> Solution:

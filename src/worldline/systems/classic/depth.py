@@ -19,6 +19,8 @@ from worldline.systems.classic.texture import structure
 
 _PARALLAX = (5.0, 12.0, 24.0)  # px at 640 px of width that the partners should offer
 _REACH = 48  # frames: how far a partner may lie away
+_NEAREST = 0.05  # of its depth in one frame that a point may keep in another and still be seen
+_FARTHEST = 1e-3  # inverse depth of the sky, where the median of the points' depths is 1
 _NOISE = 0.35  # px: flow's error where the picture has texture
 _ACROSS = 1.2  # px off the epipolar line at which a correspondence is half believed
 _SURE = 0.08  # relative depth error beyond which a pixel counts as not measured
@@ -50,7 +52,7 @@ class Views:
         x = np.arange(width, dtype=np.float32) + 0.5
         y = np.arange(height, dtype=np.float32)[:, None] + 0.5
         z = (a[2, 0] * x + a[2, 2]) + a[2, 1] * y + b[2] * inverse_depth
-        over_z = 1.0 / np.maximum(z, 1e-4)
+        over_z = 1.0 / np.maximum(z, _NEAREST)
         u = ((a[0, 0] * x + a[0, 2]) + a[0, 1] * y + b[0] * inverse_depth) * over_z
         v = ((a[1, 0] * x + a[1, 2]) + a[1, 1] * y + b[1] * inverse_depth) * over_z
         return Seen(u, v, (b[0] - u * b[2]) * over_z, (b[1] - v * b[2]) * over_z, z)
@@ -82,7 +84,7 @@ class Seen:
             & (self.u < width - margin)
             & (self.v > margin)
             & (self.v < height - margin)
-            & (self.z > 0.05)
+            & (self.z > _NEAREST)
         )
 
     def moved(self, flow: Float32[np.ndarray, "H W 2"]) -> "Seen":
@@ -140,14 +142,15 @@ def static_depth(
         for last in [False] * (rounds - 1) + [True]:
             guess, sure = _vote(views, exact if last else quick, i, partners, guess)
             sure = np.where(still, sure, 0.0)
-            if not last:
+            if not last and sure.any():
                 guess = complete(guess, sure, frames[i])
         inverse[i], sureness[i] = guess, sure
         report(i + 1, 2 * count)
     sureness, inverse = _agreement(views, inverse, sureness)
     for i in range(count):
-        filled = complete(inverse[i], sureness[i], frames[i])
-        inverse[i] = np.where(sureness[i] > 0, inverse[i], filled)
+        if sureness[i].any():
+            filled = np.maximum(complete(inverse[i], sureness[i], frames[i]), _FARTHEST)
+            inverse[i] = np.where(sureness[i] > 0, inverse[i], filled)
         report(count + i + 1, 2 * count)
     return inverse, sureness
 
@@ -198,7 +201,7 @@ def _from_points(
     value[y[keep], x[keep]], weight[y[keep], x[keep]] = w[keep], 20.0
     if not keep.any():
         return np.full((height, width), np.median(w) if len(w) else 1.0, np.float32)
-    return complete(value, weight, frame)
+    return np.maximum(complete(value, weight, frame), _FARTHEST)
 
 
 def _vote(
@@ -213,12 +216,13 @@ def _vote(
         found = seen.moved(flow.between(views.grey[i], seen.look_up(views.grey[j])))
         u, v = found.u - seen.u, found.v - seen.v
         length2 = seen.du**2 + seen.dv**2 + 1e-12
-        along.append((u * seen.du + v * seen.dv) / length2)
         off2 = (u * seen.dv - v * seen.du) ** 2 / length2
         across.append(off2)
-        weight.append(found.inside() * length2 / (1.0 + off2 / _ACROSS**2))
+        usable = found.inside() & seen.inside()
+        along.append(np.where(usable, (u * seen.du + v * seen.dv) / length2, 0.0))
+        weight.append(np.where(usable, length2 / (1.0 + off2 / _ACROSS**2), 0.0))
     step, information, spread = _robust_mean(np.stack(along), np.stack(weight))
-    inverse = np.maximum(guess + step, 1e-3 * np.median(guess))
+    inverse = np.maximum(guess + step, _FARTHEST)
     noise = _NOISE * (1.0 + _TEXTURE**2 / (structure(views.grey[i], 9).total() + 1e-6))
     error = np.sqrt(noise**2 / (information + 1e-9) + spread**2) / inverse
     witnesses = (np.stack(weight) > 0).sum(axis=0)
