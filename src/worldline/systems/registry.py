@@ -35,7 +35,7 @@ SYSTEMS = {
         System(
             "classic",
             "optical flow, structure from motion and triangulation; no networks, runs on a CPU",
-            "1",
+            "2",
             "worldline.systems.classic:classic",
         ),
     )

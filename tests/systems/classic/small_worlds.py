@@ -50,6 +50,11 @@ class Rig:
     size: tuple[int, int]
 
     @property
+    def followed(self) -> np.ndarray:
+        """None of the tracks is of matched features."""
+        return np.zeros(len(self.uv), bool)
+
+    @property
     def centre(self) -> tuple[float, float]:
         return self.size[0] / 2, self.size[1] / 2
 

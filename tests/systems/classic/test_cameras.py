@@ -15,7 +15,7 @@ HELD = FocalPrior(600.0, 0.0)
 
 def solve(made, prior=HELD, visible=None):
     seen = made.visible if visible is None else visible
-    return cameras.solve(made.uv, seen, made.size, made.centre, prior, 0)
+    return cameras.solve(made.uv, seen, made.followed, made.size, made.centre, prior, 0)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_tracks_that_mean_nothing_end_in_rotations_and_a_warning():
     made = rig("free", count=5, points=80)
     uv = np.random.default_rng(0).uniform(0, 380, made.uv.shape).astype(np.float32)
     seen = np.ones_like(made.visible)
-    found = cameras.solve(uv, seen, made.size, made.centre, HELD, 0)
+    found = cameras.solve(uv, seen, made.followed, made.size, made.centre, HELD, 0)
     assert np.isfinite(found.world_from_camera).all()
     if found.motion != "free":
         assert found.motion == "rotation" and "no 3D structure" in found.warnings[0]
@@ -133,8 +133,8 @@ def test_the_same_tracks_and_seed_give_the_same_cameras(free):
 def weak():
     """A deep ground seen through a long lens by a camera that hardly travels: Necker's cube."""
     made = rig("sideways", focal=900.0, travel=0.25, near=4.0, far=6.0, noise=0.05)
-    lens = sfm.Lens(900.0)
-    frames = sfm.Frames(made.uv, made.visible, made.size, made.centre)
+    lens = sfm.Lens(900.0, made.centre)
+    frames = sfm.Frames(made.uv, made.visible, made.size)
     poses = np.linalg.inv(made.world_from_camera)
     true = sfm.Structure(poses, np.ones(12, bool), made.points, lens)
     return made, frames, true
@@ -168,14 +168,14 @@ def test_keyframes_follow_the_motion_and_hold_both_ends():
     slow = rig("sideways", count=60, travel=0.4)
     fast = rig("sideways", count=60, travel=4.0)
     few, many = (cameras.keyframes(made.uv, made.visible, made.size) for made in (slow, fast))
-    assert 6 <= len(few) < len(many) <= 20
+    assert 6 <= len(few) < len(many) <= 30
     for keys in (few, many):
         assert keys[0] == 0 and keys[-1] == 59 and (np.diff(keys) > 0).all()
 
 
 def test_the_graph_relates_neighbours_and_far_frames_that_share_enough():
     visible = np.ones((100, 8), bool)
-    visible[50:, 6:] = False
+    visible[20:, 6:] = False
     pairs = cameras.graph(visible)
     assert {(a, a + 1) for a in range(7)} | {(a, a + 2) for a in range(6)} <= set(pairs)
     assert (0, 5) in pairs and (0, 7) not in pairs

@@ -12,7 +12,7 @@ from worldline.systems.classic.tracks import ChainedTracker, PixelTracks
 
 def judge(frames):
     bank = FlowBank(frames)
-    tracks, models = vote_mobility(ChainedTracker(bank)(frames))
+    tracks, models = vote_mobility(ChainedTracker(bank)(frames), frames.shape[2:0:-1])
     return motion_masks(bank, models, tracks), tracks
 
 
@@ -94,6 +94,7 @@ def test_flow_along_stripes_is_not_believed(striped):
         np.zeros((0, 7), np.float32),
         np.zeros(0, np.float32),
         np.zeros(0, np.float32),
+        np.zeros(0, bool),
     )
     moving = motion_masks(FlowBank(frames, Aperture()), models, nobody)[:, 30:66, 56:104] > 0.5
     assert moving.mean() < 0.1 if striped else moving.mean() > 0.9
@@ -113,7 +114,9 @@ def test_tracks_over_moving_pixels_or_with_a_vote_against_them_are_not_static():
     uv[1, :, 0] = 7.5
     mobility = np.array([0.1, 0.1, 0.9], np.float32)
     ones = np.ones((3, 4), bool)
-    tracks = PixelTracks(uv, ones, ones.astype(np.float32), mobility, np.ones(3, np.float32))
+    tracks = PixelTracks(
+        uv, ones, ones.astype(np.float32), mobility, np.ones(3, np.float32), np.zeros(3, bool)
+    )
     assert static_tracks(tracks, masks).tolist() == [True, False, False]
 
 

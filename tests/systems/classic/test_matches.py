@@ -6,7 +6,7 @@ import pytest
 from small_worlds import SIZE, moved, sliding, texture
 
 from worldline.systems.classic.flowbank import FlowBank
-from worldline.systems.classic.matches import bridge, join
+from worldline.systems.classic.matches import join, with_features
 from worldline.systems.classic.tracks import ChainedTracker, PixelTracks
 
 JUMP = np.array([[1.25, 0.0, -35.0], [0.0, 1.25, -24.0]])
@@ -29,7 +29,7 @@ def tracks(bank):
 
 def test_a_jump_gets_tracks_that_cross_it_at_the_right_places(bank, tracks):
     across = tracks.visible[:, BEFORE - 1] & tracks.visible[:, BEFORE]
-    joined = bridge(bank, tracks)
+    joined = with_features(bank, tracks)
     new = joined[np.arange(len(tracks), len(joined))]
     crossing = new.visible[:, BEFORE - 1] & new.visible[:, BEFORE]
     assert crossing.sum() > max(16, across.sum())
@@ -39,18 +39,23 @@ def test_a_jump_gets_tracks_that_cross_it_at_the_right_places(bank, tracks):
 
 
 def test_the_tracks_that_were_there_are_kept_as_they_are(bank, tracks):
-    joined = bridge(bank, tracks)
+    joined = with_features(bank, tracks)
     kept = joined[np.arange(len(tracks))]
     assert np.array_equal(kept.uv, tracks.uv) and np.array_equal(kept.visible, tracks.visible)
     assert (joined.visible.sum(axis=1) >= 2).all()
     assert (joined.mobility == 0.5).all()
 
 
-def test_nothing_is_added_where_flow_follows():
+def test_features_join_in_where_flow_follows_and_lie_where_the_picture_went():
     bank = FlowBank(sliding(6, (0.5, 0.2)))
     tracks = ChainedTracker(bank)(bank.frames)
-    assert len(tracks) > 60
-    assert bridge(bank, tracks) is tracks
+    joined = with_features(bank, tracks)
+    assert not tracks.matched.any() and joined.matched[len(tracks) :].all()
+    new = joined[joined.matched]
+    ends = new.visible[:, 0] & new.visible[:, 5]
+    assert ends.sum() > 30
+    moved = new.uv[ends, 5] - new.uv[ends, 0]
+    assert np.median(np.linalg.norm(moved - (2.5, 1.0), axis=-1)) < 0.15
 
 
 def test_plain_pictures_have_nothing_to_match():
@@ -62,24 +67,25 @@ def test_plain_pictures_have_nothing_to_match():
         tracks.confidence,
         tracks.mobility,
         tracks.texture,
+        tracks.matched,
     )
-    assert bridge(bank, lost) is lost
+    assert with_features(bank, lost) is lost
 
 
 def test_pictures_of_different_things_are_not_linked():
     frames = np.stack([moved(texture(s, SIZE[1], SIZE[0]), np.eye(2, 3)) for s in (1, 1, 2, 2)])
     bank = FlowBank(frames)
     tracks = ChainedTracker(bank)(bank.frames)
-    joined = bridge(bank, tracks)
+    joined = with_features(bank, tracks)
     new = joined.visible[len(tracks) :]
     assert not (new[:, :2].any(axis=1) & new[:, 2:].any(axis=1)).any()
 
 
 def test_the_same_clip_gives_the_same_tracks_twice(bank, tracks):
     cv2.setRNGSeed(99)
-    one = bridge(bank, tracks)
+    one = with_features(bank, tracks)
     cv2.setRNGSeed(5)
-    other = bridge(bank, tracks)
+    other = with_features(bank, tracks)
     assert np.array_equal(one.uv, other.uv) and np.array_equal(one.visible, other.visible)
 
 

@@ -33,7 +33,7 @@ def as_tracks(uv, visible=None):
     visible = np.ones(uv.shape[:2], bool) if visible is None else visible
     count = len(uv)
     half = np.full(count, 0.5, np.float32)
-    return PixelTracks(uv, visible, visible.astype(np.float32), half, half)
+    return PixelTracks(uv, visible, visible.astype(np.float32), half, half, np.zeros(len(uv), bool))
 
 
 @pytest.mark.parametrize("bottom", [50, 62, 80])

@@ -26,6 +26,7 @@ def as_tracks(made, uv=None):
         made.visible.astype(np.float32),
         np.full(count, 0.5, np.float32),
         np.full(count, 100.0, np.float32),
+        np.zeros(count, bool),
     )
 
 
@@ -75,7 +76,7 @@ def test_movers_do_not_bend_the_model():
 def test_movers_are_voted_moving_and_the_rest_static(kind):
     made = rig(kind, points=200, count=9)
     moving, tracks = with_movers(made)
-    voted, models = vote_mobility(tracks)
+    voted, models = vote_mobility(tracks, (640, 384))
     judged = made.visible.sum(axis=1) >= 6
     assert (voted.mobility[moving & judged] > 0.5).mean() > 0.9
     assert (voted.mobility[~moving & judged] > 0.5).mean() < 0.03
@@ -86,15 +87,17 @@ def test_movers_are_voted_moving_and_the_rest_static(kind):
 def test_in_a_static_clip_hardly_anything_moves(kind):
     """The threshold is absolute: the largest errors of pure noise are no movers."""
     made = rig(kind, points=200, count=9, noise=0.3)
-    voted, _ = vote_mobility(as_tracks(made))
+    voted, _ = vote_mobility(as_tracks(made), made.size)
     assert (voted.mobility > 0.5).mean() < 0.02
 
 
 def test_plain_tracks_may_stray_farther_before_they_count_as_moving():
     made = rig("sideways", points=200, count=9)
     moving, tracks = with_movers(made, speed=1.0)
-    sharp, _ = vote_mobility(tracks)
-    plain, _ = vote_mobility(replace(tracks, texture=np.full(len(tracks), 0.02, np.float32)))
+    sharp, _ = vote_mobility(tracks, (640, 384))
+    plain, _ = vote_mobility(
+        replace(tracks, texture=np.full(len(tracks), 0.02, np.float32)), (640, 384)
+    )
     assert sharp.mobility[moving].mean() > 2 * plain.mobility[moving].mean()
 
 
@@ -103,7 +106,7 @@ def test_tracks_seen_in_no_pair_keep_no_opinion():
     visible = made.visible.copy()
     visible[0] = False
     visible[0, 3] = True
-    voted, _ = vote_mobility(replace(as_tracks(made), visible=visible))
+    voted, _ = vote_mobility(replace(as_tracks(made), visible=visible), made.size)
     assert voted.mobility[0] == 0.5
 
 

@@ -19,13 +19,13 @@ def made():
 
 @pytest.fixture(scope="module")
 def frames(made):
-    return sfm.Frames(made.uv, made.visible, made.size, made.centre)
+    return sfm.Frames(made.uv, made.visible, made.size)
 
 
 @pytest.fixture(scope="module")
 def true(made):
     poses = np.linalg.inv(made.world_from_camera)
-    return sfm.Structure(poses, np.ones(8, bool), made.points, sfm.Lens(600.0))
+    return sfm.Structure(poses, np.ones(8, bool), made.points, sfm.Lens(600.0, made.centre))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def misses(frames, structure):
     """Reprojection errors in px of what is seen."""
     pose = structure.camera_from_world
     xyz = np.einsum("nij,mj->mni", pose[:, :3, :3], structure.points) + pose[:, :3, 3]
-    uv = structure.lens.focal * xyz[..., :2] / xyz[..., 2:] + np.array(frames.centre)
+    uv = structure.lens.focal * xyz[..., :2] / xyz[..., 2:] + np.array(structure.lens.centre)
     return np.linalg.norm(uv - frames.uv, axis=-1)[frames.visible & np.isfinite(xyz[..., 0])]
 
 
@@ -64,7 +64,7 @@ def test_adjusting_brings_shaken_cameras_back(frames, shaken, made):
 
 
 def test_a_focal_length_is_refined_only_when_it_is_free(frames, true):
-    wrong = replace(true, lens=sfm.Lens(640.0))
+    wrong = replace(true, lens=sfm.Lens(640.0, true.lens.centre))
     held, held_cost = sfm.adjust(frames, wrong)
     freed, freed_cost = sfm.adjust(frames, wrong, hold_focal=False, iterations=100)
     assert held.lens.focal == 640.0
@@ -96,7 +96,8 @@ def test_points_without_tracks_stay_unknown(frames, true):
 def test_cameras_are_mapped_from_nothing_but_tracks_and_the_same_way_twice(frames, made):
     pairs = cameras.graph(frames.visible)
     one, other = (
-        sfm.map_frames(frames, pairs, sfm.Lens(600.0), hold_focal=True, seed=3) for _ in range(2)
+        sfm.map_frames(frames, pairs, sfm.Lens(600.0, (320.0, 192.0)), hold_focal=True, seed=3)
+        for _ in range(2)
     )
     assert one.registered.all() and path_error(one, made) < 1.0
     assert np.array_equal(one.camera_from_world, other.camera_from_world)
@@ -106,8 +107,8 @@ def test_cameras_are_mapped_from_nothing_but_tracks_and_the_same_way_twice(frame
 
 def test_too_few_tracks_map_to_nothing():
     made = rig("free", count=3, points=12)
-    frames = sfm.Frames(made.uv, made.visible, made.size, made.centre)
-    lens = sfm.Lens(600.0)
+    frames = sfm.Frames(made.uv, made.visible, made.size)
+    lens = sfm.Lens(600.0, made.centre)
     assert sfm.map_frames(frames, [(0, 1), (1, 2)], lens, hold_focal=True, seed=0) is None
 
 
@@ -133,7 +134,9 @@ def test_undistorting_undoes_a_known_lens(frames, made, radial):
         np.c_[ray, np.ones(len(ray))], np.zeros(3), np.zeros(3), K, np.array([radial, 0, 0, 0])
     )
     inside = made.visible[:, 0]
-    straight = sfm.undistort(bent[inside, 0].astype(np.float32), sfm.Lens(600.0, radial), frames)
+    straight = sfm.undistort(
+        bent[inside, 0].astype(np.float32), sfm.Lens(600.0, made.centre, radial), frames
+    )
     assert np.abs(bent[inside, 0] - made.exact[inside, 0]).max() > 1.0
     assert straight == pytest.approx(made.exact[inside, 0], abs=2e-3)
 

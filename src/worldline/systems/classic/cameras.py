@@ -15,13 +15,21 @@ from worldline.geometry.triangulation import parallax
 from worldline.scene.cameras import CameraMotion
 from worldline.systems.classic import sfm
 from worldline.systems.classic.fit import inliers, residuals, triangulated
-from worldline.systems.classic.lens import FocalPrior, settle_focal, settle_radial, upright
+from worldline.systems.classic.lens import (
+    FocalPrior,
+    loosen_focal,
+    settle_centre,
+    settle_focal,
+    settle_radial,
+    upright,
+)
 from worldline.systems.classic.rotation import Panorama, drift, fit_panorama
 
 RUNGS: tuple[CameraMotion, ...] = ("free", "rotation", "still")
 _STILL = 0.6  # px: a picture whose points stray no farther was taken from a tripod
 _TURNING = 0.5  # px: rotations that leave no more than this explain everything
-_MOST_KEYFRAMES = 20
+_SHARED = 30  # tracks that make two keyframes worth relating
+_MOST_KEYFRAMES = 30
 _MOST_SAMPLED = 240  # frames whose cells are filled with tracks for the last adjustment
 _SUPPORT = 0.3  # share of a frame's views that must agree with its pose
 _ROUNDS = 4  # of carrying the structure on to frames that it did not reach
@@ -38,6 +46,7 @@ class Solution:
     registered: Bool[np.ndarray, " N"]
     focal: float
     focal_sigma: float
+    centre: tuple[float, float]
     radial: float
     motion: CameraMotion
     points: Float64[np.ndarray, "M 3"]
@@ -48,16 +57,17 @@ class Solution:
 def solve(
     uv: Float32[np.ndarray, "M N 2"],
     visible: Bool[np.ndarray, "M N"],
+    matched: Bool[np.ndarray, " M"],
     size: tuple[int, int],
     centre: tuple[float, float],
     prior: FocalPrior,
     seed: int,
 ) -> Solution:
-    """Cameras from tracks that are held to be static."""
+    """Cameras from tracks that are held to be static; `matched`: see `PixelTracks`."""
     longer = max(size)
     if drift(uv, visible) < _STILL * longer / 640:
-        return _still(uv, visible, prior)
-    chosen = _spread_out(uv, visible, size, np.arange(visible.shape[1]))
+        return _still(uv, visible, centre, prior)
+    chosen = _spread_out(uv, visible, matched, size, np.arange(visible.shape[1]))
     known = prior.focal if prior.sigma < 0.1 else None
 
     def turning(frames: np.ndarray, focal: float | None) -> Panorama:
@@ -70,16 +80,18 @@ def solve(
     if look.residual < _TURNING * longer / 640:
         panorama = turning(everything, look.focal)
         if panorama.travel < max(_STILL * longer / 640, 0.5):
-            return _still(uv, visible, prior)
-        return _turning(uv, visible, panorama, look.focal_sigma)
-    travelled = _travelling(uv, visible, size, centre, prior, seed)
+            return _still(uv, visible, centre, prior)
+        return _turning(uv, visible, panorama, look.focal_sigma, centre)
+    travelled = _travelling(uv, visible, matched, size, centre, prior, seed)
     if travelled is None:
         warning = (
             "no 3D structure could be found in this clip; its camera is described by rotations "
             "alone and its depth is a guess"
         )
         panorama = turning(everything, look.focal)
-        return replace(_turning(uv, visible, panorama, look.focal_sigma), warnings=(warning,))
+        return replace(
+            _turning(uv, visible, panorama, look.focal_sigma, centre), warnings=(warning,)
+        )
     return travelled
 
 
@@ -90,13 +102,16 @@ def _few_frames(visible: Bool[np.ndarray, "M N"], count: int = 12) -> np.ndarray
     return few if shared.sum(axis=0).min() >= 12 else np.arange(visible.shape[1])
 
 
-def _still(uv: np.ndarray, visible: np.ndarray, prior: FocalPrior) -> Solution:
+def _still(
+    uv: np.ndarray, visible: np.ndarray, centre: tuple[float, float], prior: FocalPrior
+) -> Solution:
     count = visible.shape[1]
     return Solution(
         world_from_camera=np.tile(np.eye(4), (count, 1, 1)),
         registered=np.ones(count, bool),
         focal=prior.focal,
         focal_sigma=prior.focal * prior.sigma,
+        centre=centre,
         radial=0.0,
         motion="still",
         points=np.full((len(uv), 3), np.nan),
@@ -105,7 +120,11 @@ def _still(uv: np.ndarray, visible: np.ndarray, prior: FocalPrior) -> Solution:
 
 
 def _turning(
-    uv: np.ndarray, visible: np.ndarray, panorama: Panorama, focal_sigma: float
+    uv: np.ndarray,
+    visible: np.ndarray,
+    panorama: Panorama,
+    focal_sigma: float,
+    centre: tuple[float, float],
 ) -> Solution:
     count = visible.shape[1]
     poses = np.tile(np.eye(4), (count, 1, 1))
@@ -115,6 +134,7 @@ def _turning(
         registered=visible.sum(axis=0) >= 8,
         focal=panorama.focal,
         focal_sigma=focal_sigma,
+        centre=centre,
         radial=0.0,
         motion="rotation",
         points=np.full((len(uv), 3), np.nan),
@@ -125,29 +145,27 @@ def _turning(
 def _travelling(
     uv: np.ndarray,
     visible: np.ndarray,
+    matched: np.ndarray,
     size: tuple[int, int],
     centre: tuple[float, float],
     prior: FocalPrior,
     seed: int,
 ) -> Solution | None:
     keys = keyframes(uv, visible, size)
-    chosen = np.flatnonzero(_spread_out(uv, visible, size, keys))
-    key_frames = sfm.Frames(uv[chosen][:, keys], visible[chosen][:, keys], size, centre)
-    mapped = sfm.map_frames(
-        key_frames, graph(key_frames.visible), sfm.Lens(prior.focal), hold_focal=True, seed=seed
-    )
+    chosen = np.flatnonzero(_spread_out(uv, visible, matched, size, keys))
+    key_frames = sfm.Frames(uv[chosen][:, keys], visible[chosen][:, keys], size)
+    lens = sfm.Lens(prior.focal, centre)
+    mapped = sfm.map_frames(key_frames, graph(key_frames.visible), lens, hold_focal=True, seed=seed)
     if mapped is None or mapped.registered.sum() < 2:
         return None
     clean = inliers(key_frames, mapped, 4.0)
     mapped = replace(mapped, points=triangulated(clean, mapped))
     mapped = upright(clean, mapped, prior)
-    clean = inliers(key_frames, mapped, 4.0)
     if np.isfinite(mapped.points[:, 0]).sum() < _FEWEST_POINTS:
         return None
-    mapped, focal_sigma = settle_focal(clean, mapped, prior)
-    mapped = settle_radial(clean, mapped, prior)
-    frames = sfm.Frames(uv, visible, size, centre)
-    structure = _refine(frames, _all_frames(frames, keys, chosen, mapped))
+    frames = sfm.Frames(uv, visible, size)
+    structure = _all_frames(frames, keys, chosen, mapped)
+    structure, focal_sigma = _refine(frames, matched, structure, prior)
     if np.isfinite(structure.points[:, 0]).sum() < _FEWEST_POINTS:
         return None
     return _in_first_camera(frames, structure, focal_sigma)
@@ -180,41 +198,42 @@ def keyframes(
 
 
 def graph(visible: Bool[np.ndarray, "M K"]) -> list[tuple[int, int]]:
-    """Pairs of keyframes to relate: close ones always, far ones where they share enough."""
+    """Pairs of keyframes to relate: neighbours always, others where they share enough."""
     shared = visible.T.astype(np.float32) @ visible.astype(np.float32)
-    count = len(shared)
-    pairs = []
-    for a in range(count):
-        for b in range(a + 1, count):
-            gap = b - a
-            if gap <= 2 or ((gap in (4, 7, 11, 16) or count <= 12) and shared[a, b] >= 60):
-                pairs.append((a, b))
-    return pairs
+    a, b = np.triu_indices(len(shared), 1)
+    related = (b - a <= 2) | (shared[a, b] >= _SHARED)
+    return [(int(i), int(j)) for i, j in zip(a[related], b[related], strict=True)]
 
 
 def _spread_out(
     uv: np.ndarray,
     visible: np.ndarray,
+    matched: np.ndarray,
     size: tuple[int, int],
     frames: np.ndarray,
     per_cell: int = _PER_CELL,
 ) -> Bool[np.ndarray, " M"]:
-    """The longest tracks of each cell of each frame: enough, everywhere, and no more."""
+    """The longest tracks of each cell of each frame: enough, everywhere, and no more.
+
+    Followed and matched ones are chosen apart: the former are longer, the latter do not creep.
+    """
     seen = visible[:, frames]
     length = seen.sum(axis=1)
-    order = np.argsort(-length, kind="stable")
     columns, rows = (16, 12) if size[0] >= size[1] else (12, 16)
     kept = np.zeros(len(uv), bool)
-    for k, t in enumerate(frames):
-        rank = order[seen[order, k] & (length[order] >= 2)]
-        cell = np.clip(
-            (uv[rank, t] / size * (columns, rows)).astype(int), 0, (columns - 1, rows - 1)
-        )
-        code = cell[:, 1] * columns + cell[:, 0]
-        by_cell = np.argsort(code, kind="stable")
-        start = np.searchsorted(code[by_cell], code[by_cell])
-        within = np.arange(len(rank)) - start
-        kept[rank[by_cell[within < per_cell]]] = True
+    for kind in (matched, ~matched):
+        order = np.argsort(-length, kind="stable")
+        order = order[kind[order] & (length[order] >= 2)]
+        for k, t in enumerate(frames):
+            rank = order[seen[order, k]]
+            cell = np.clip(
+                (uv[rank, t] / size * (columns, rows)).astype(int), 0, (columns - 1, rows - 1)
+            )
+            code = cell[:, 1] * columns + cell[:, 0]
+            by_cell = np.argsort(code, kind="stable")
+            start = np.searchsorted(code[by_cell], code[by_cell])
+            within = np.arange(len(rank)) - start
+            kept[rank[by_cell[within < per_cell]]] = True
     return kept
 
 
@@ -262,19 +281,31 @@ def _resected(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
     return replace(structure, camera_from_world=poses, registered=registered)
 
 
-def _refine(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
-    """All frames adjusted together under the settled lens, outliers dropped in between."""
+def _refine(
+    frames: sfm.Frames, matched: np.ndarray, structure: sfm.Structure, prior: FocalPrior
+) -> tuple[sfm.Structure, float]:
+    """All frames adjusted together, and the lens with them; outliers dropped in between.
+
+    What counts as an outlier under a wrong focal length are the points that tell the right one:
+    the first rounds are wide, and every point is made anew in each.
+    """
     count = frames.visible.shape[1]
     adjusted = np.unique(np.linspace(0, count - 1, min(count, _MOST_SAMPLED)).astype(int))
-    chosen = _spread_out(frames.uv, frames.visible, frames.size, adjusted, per_cell=1)
+    chosen = _spread_out(frames.uv, frames.visible, matched, frames.size, adjusted, per_cell=1)
     part = replace(frames, uv=frames.uv[chosen], visible=frames.visible[chosen])
     structure = replace(structure, points=structure.points[chosen])
-    for most in (4.0, 2.5):
+    for most in (8.0, 4.0):
         clean = inliers(part, structure, most)
         structure = replace(structure, points=triangulated(clean, structure))
-        structure, _ = sfm.adjust(clean, structure)
+        structure = loosen_focal(clean, structure, prior)
+        structure = replace(structure, points=triangulated(part, structure))
+    clean = inliers(part, structure, 2.5)
+    structure = replace(structure, points=triangulated(clean, structure))
+    structure, sigma = settle_focal(clean, structure, prior)
+    structure = settle_centre(clean, structure, prior)
+    structure = settle_radial(clean, structure, prior)
     trusted = _trusted(part, structure)
-    return trusted if trusted.registered.sum() >= 2 else structure
+    return trusted if trusted.registered.sum() >= 2 else structure, sigma
 
 
 def _in_first_camera(frames: sfm.Frames, structure: sfm.Structure, focal_sigma: float) -> Solution:
@@ -305,6 +336,7 @@ def _in_first_camera(frames: sfm.Frames, structure: sfm.Structure, focal_sigma: 
         registered=structure.registered,
         focal=structure.lens.focal,
         focal_sigma=focal_sigma,
+        centre=structure.lens.centre,
         radial=structure.lens.radial,
         motion="free",
         points=points,

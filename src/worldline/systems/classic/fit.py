@@ -17,7 +17,7 @@ def triangulated(frames: sfm.Frames, structure: sfm.Structure) -> Float64[np.nda
         uv = sfm.undistort(uv, structure.lens, frames)
     seen = torch.from_numpy(frames.visible & structure.registered)
     cameras = torch.from_numpy(structure.camera_from_world)
-    lens = _intrinsics(structure.lens, frames.centre).expand(len(cameras), 3, 3)
+    lens = _intrinsics(structure.lens).expand(len(cameras), 3, 3)
     return triangulate(torch.from_numpy(uv).double(), seen, lens, cameras).numpy()
 
 
@@ -29,7 +29,8 @@ def residuals(frames: sfm.Frames, structure: sfm.Structure) -> Float64[np.ndarra
     cameras = structure.camera_from_world
     xyz = np.einsum("nij,mj->mni", cameras[:, :3, :3], structure.points) + cameras[:, :3, 3]
     with np.errstate(divide="ignore", invalid="ignore"):
-        projected = structure.lens.focal * xyz[..., :2] / xyz[..., 2:] + np.array(frames.centre)
+        projected = structure.lens.focal * xyz[..., :2] / xyz[..., 2:]
+        projected += np.array(structure.lens.centre)
         return np.linalg.norm(projected - uv, axis=-1)
 
 
@@ -42,7 +43,8 @@ def inliers(frames: sfm.Frames, structure: sfm.Structure, most: float) -> sfm.Fr
     return replace(frames, visible=frames.visible & ~bad)
 
 
-def _intrinsics(lens: sfm.Lens, centre: tuple[float, float]) -> torch.Tensor:
+def _intrinsics(lens: sfm.Lens) -> torch.Tensor:
     return torch.tensor(
-        [[lens.focal, 0, centre[0]], [0, lens.focal, centre[1]], [0, 0, 1]], dtype=torch.float64
+        [[lens.focal, 0, lens.centre[0]], [0, lens.focal, lens.centre[1]], [0, 0, 1]],
+        dtype=torch.float64,
     )

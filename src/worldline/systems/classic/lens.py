@@ -16,6 +16,7 @@ PRIOR_FOCAL = 0.9  # of the longer side: 58 degrees, between a phone's main lens
 _PRIOR_SIGMA = 0.25  # of log focal: 47 to 71 degrees is one sigma
 # Variance by which the model's own errors (rolling shutter, lens, creeping tracks) exceed noise.
 _SYSTEMATIC = 16.0
+_CENTRE_SIGMA = 0.025  # of the longer side: how far principal points lie from the middle
 _DECIDED = 1.5  # camera travel over depth beyond which near and far cannot be confused
 _UNDECIDED = 0.1  # log ratio of costs below which two explanations are as good
 
@@ -51,14 +52,53 @@ def settle_focal(
         adjusted, _ = sfm.adjust(frames, structure)
         return adjusted, 0.0
     best, log_focal, lowest, curvature = _profile_focal(frames, structure)
-    seen = frames.visible[np.isfinite(best.points[:, 0])]
-    independent = max(1.0, seen.sum() / max(1, (seen.sum(axis=1) >= 2).sum()))
-    unit = max(lowest / max(1, seen.sum()), 0.02) * independent * _SYSTEMATIC
+    unit = _unit(frames, best, lowest)
     information = curvature / unit + prior.sigma**-2
     share = curvature / unit / information
     log_focal = share * log_focal + (1.0 - share) * np.log(prior.focal)
     held, _ = sfm.adjust(frames, _with_focal(best, float(np.exp(log_focal))))
     return held, float(np.exp(log_focal) * information**-0.5)
+
+
+def _unit(frames: sfm.Frames, structure: sfm.Structure, cost: float) -> float:
+    """What a difference in cost must be divided by to be one of log likelihood."""
+    seen = frames.visible[np.isfinite(structure.points[:, 0])]
+    independent = max(1.0, seen.sum() / max(1, (seen.sum(axis=1) >= 2).sum()))
+    return max(cost / max(1, seen.sum()), 0.02) * independent * _SYSTEMATIC
+
+
+def settle_centre(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior) -> sfm.Structure:
+    """The principal point moved from where it was as far as the clip's evidence reaches.
+
+    Cropped and rectified videos have it away from the middle, and a path then bends. As with the
+    focal length, the clip's say is weighed against what is known before: here along the line to
+    the point that explains the tracks best.
+    """
+    if prior.held:
+        return structure
+    _, before = sfm.adjust(frames, structure, iterations=5)
+    moved, after = sfm.adjust(frames, structure, hold_centre=False)
+    shift = np.subtract(moved.lens.centre, structure.lens.centre)
+    far2 = float(shift @ shift)
+    if not (np.isfinite(after) and after < before and far2 > 0.0):
+        return structure
+    information = 2.0 * (before - after) / (_unit(frames, moved, after) * far2)
+    share = information / (information + (_CENTRE_SIGMA * max(frames.size)) ** -2)
+    x, y = np.add(structure.lens.centre, share * shift)
+    held = replace(moved, lens=replace(moved.lens, centre=(float(x), float(y))))
+    return sfm.adjust(frames, held)[0]
+
+
+def loosen_focal(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior) -> sfm.Structure:
+    """Adjusted with the focal length free, within three sigma of what is known of it."""
+    free, _ = sfm.adjust(frames, structure, hold_focal=prior.held, iterations=15)
+    if prior.held:
+        return free
+    low, high = (prior.focal * float(np.exp(k * prior.sigma)) for k in (-3.0, 3.0))
+    within = float(np.clip(free.lens.focal, low, high))
+    if within == free.lens.focal:
+        return free
+    return sfm.adjust(frames, _with_focal(structure, within), iterations=15)[0]
 
 
 def _profile_focal(
@@ -90,13 +130,13 @@ def settle_radial(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrio
     """Radial distortion, only where the clip asks for it loudly."""
     if prior.held:
         return structure
-    plain, before = sfm.adjust(frames, structure)
-    bent, after = sfm.adjust(frames, structure, hold_focal=False, hold_radial=False, iterations=60)
-    corner = np.hypot(*frames.centre) / bent.lens.focal
+    _, before = sfm.adjust(frames, structure, iterations=5)
+    bent, after = sfm.adjust(frames, structure, hold_focal=False, hold_radial=False)
+    corner = np.hypot(*bent.lens.centre) / bent.lens.focal
     bend = abs(bent.lens.radial) * corner**3 * bent.lens.focal  # px at the corner
-    change = abs(np.log(bent.lens.focal / plain.lens.focal))
+    change = abs(np.log(bent.lens.focal / structure.lens.focal))
     believable = 1.0 < bend < 0.1 * max(frames.size) and change < 0.15
-    return bent if after < 0.8 * before and believable else plain
+    return bent if after < 0.8 * before and believable else structure
 
 
 def _with_focal(structure: sfm.Structure, focal: float) -> sfm.Structure:

@@ -1,9 +1,15 @@
-"""Feature matches where flow cannot follow: wide-baseline stills, jumps within a video."""
+"""Feature matches over long gaps: they do not creep as chained flow does, and reach farther.
+
+Stills, jumps and wide baselines are bridged by them, and cameras rest on them: a feature found
+anew in each frame errs anew in each frame, where a chained track carries its error along.
+"""
+
+import contextlib
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -13,44 +19,41 @@ from worldline.systems.classic.tracks import PixelTracks, hold_ends
 
 _LOST = 0.5  # share of a frame's tracks that must live on for flow to count as following
 _FEWEST = 40  # tracks that must
-_FEATURES = 3000
+_FEATURES = 2000  # of a frame, at most
 _RATIO = 0.8  # Lowe's test
-_WINDOW = 4  # frames on either side of a jump that are matched across it
-_ALL_PAIRS = 40  # frames: where jumps are common, every pair is matched up to here
+_ALL_PAIRS = 25  # frames: up to here every pair is matched
+_GAPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)  # beyond, frames so many places apart are
+_MOST_FRAMES = 120  # of a long clip whose features are matched; jumps come on top
+_ROUND_JUMP = 3  # frames on either side of a jump that are added
+_AGREEING = 16  # matches that must share a motion
+_MOTIONS = 2  # rigid motions of which a pair's matches may be a mixture
 
 
-def bridge(bank: FlowBank, tracks: PixelTracks) -> PixelTracks:
-    """Tracks with matched features added wherever flow lost the picture between two frames."""
+def with_features(bank: FlowBank, tracks: PixelTracks) -> PixelTracks:
+    """Tracks of flow and of matched features together."""
     count = len(bank.grey)
-    jumps = _jumps(tracks)
-    if not jumps:
-        return tracks
-    pairs = _pairs(jumps, count)
-    used = sorted({frame for pair in pairs for frame in pair})
-    features = {frame: _features(bank.grey[frame]) for frame in used}
-    links = [(a, b, _match(features[a][1], features[b][1])) for a, b in pairs]
+    frames = _matched_frames(tracks, count)
+    features = {int(frame): _features(bank.grey[frame]) for frame in frames}
+    links = [(a, b, _match(features[a][1], features[b][1])) for a, b in _pairs(frames)]
     matched = _link(features, links, count, bank)
     return join(tracks, matched) if matched is not None else tracks
 
 
-def _jumps(tracks: PixelTracks) -> list[int]:
-    """Frames t between which and t+1 flow does not lead."""
+def _matched_frames(tracks: PixelTracks, count: int) -> np.ndarray:
+    """Frames spread over the clip, and those around places where flow loses the picture."""
     seen = tracks.visible
     alive = (seen[:, :-1] & seen[:, 1:]).sum(axis=0)
     share = alive / np.maximum(np.minimum(seen[:, :-1].sum(axis=0), seen[:, 1:].sum(axis=0)), 1)
-    return [int(t) for t in np.flatnonzero((share < _LOST) | (alive < _FEWEST))]
+    jumps = np.flatnonzero((share < _LOST) | (alive < _FEWEST))
+    around = jumps[:, None] + np.arange(1 - _ROUND_JUMP, _ROUND_JUMP + 1)
+    spread = np.linspace(0, count - 1, min(count, _MOST_FRAMES)).round().astype(int)
+    return np.union1d(spread, around[(around >= 0) & (around < count)])
 
 
-def _pairs(jumps: list[int], count: int) -> list[tuple[int, int]]:
-    if 4 * len(jumps) >= count - 1 and count <= _ALL_PAIRS:
-        return [(a, b) for a in range(count) for b in range(a + 1, count)]
-    across = {
-        (a, b)
-        for t in jumps
-        for a in range(max(0, t - _WINDOW + 1), t + 1)
-        for b in range(t + 1, min(count, t + 1 + _WINDOW))
-    }
-    return sorted(across)
+def _pairs(frames: np.ndarray) -> list[tuple[int, int]]:
+    count = len(frames)
+    gaps = range(1, count) if count <= _ALL_PAIRS else _GAPS
+    return [(int(frames[k]), int(frames[k + gap])) for gap in gaps for k in range(count - gap)]
 
 
 def _features(grey: np.ndarray) -> tuple[Float32[np.ndarray, "F 2"], Float32[np.ndarray, "F 128"]]:
@@ -121,27 +124,40 @@ def _link(
         visible.astype(np.float32),
         np.full(len(uv), 0.5, np.float32),
         _texture(bank, uv, visible),
+        np.ones(len(uv), bool),
     )
 
 
 def _consistent(
     a: Float32[np.ndarray, "F 2"], b: Float32[np.ndarray, "G 2"], pairs: np.ndarray
 ) -> np.ndarray:
-    """Matches that one fundamental matrix explains; none if too few agree to mean anything."""
-    if len(pairs) < 16:
-        return pairs[:0]
+    """Matches that one of few rigid motions explains; none if too few agree to mean anything.
+
+    More than one, since what a single motion keeps may be those of a large mover alone.
+    """
+    kept = []
+    for _ in range(_MOTIONS):
+        if len(pairs) < _AGREEING:
+            break
+        agree = _one_motion(a[pairs[:, 0]], b[pairs[:, 1]])
+        if agree.sum() < _AGREEING:
+            break
+        kept.append(pairs[agree])
+        pairs = pairs[~agree]
+    return np.concatenate(kept) if kept else pairs[:0]
+
+
+def _one_motion(
+    a: Float32[np.ndarray, "P 2"], b: Float32[np.ndarray, "P 2"]
+) -> Bool[np.ndarray, " P"]:
+    """Matches that a fundamental matrix of most of them explains."""
     cv2.setRNGSeed(0)
-    _, inlier = cv2.findFundamentalMat(
-        a[pairs[:, 0]].astype(np.float64),
-        b[pairs[:, 1]].astype(np.float64),
-        cv2.USAC_MAGSAC,
-        1.5,
-        0.999,
-        5000,
-    )
-    if inlier is None or inlier.sum() < 16:
-        return pairs[:0]
-    return pairs[inlier[:, 0] > 0]
+    inlier = None
+    with contextlib.suppress(cv2.error):  # an assertion of OpenCV's, where it finds no model
+        _, inlier = cv2.findFundamentalMat(
+            a.astype(np.float64), b.astype(np.float64), cv2.USAC_MAGSAC, 1.5, 0.999, 5000
+        )
+    return np.zeros(len(a), bool) if inlier is None else inlier[:, 0] > 0
 
 
 def _texture(

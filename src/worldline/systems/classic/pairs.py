@@ -21,6 +21,10 @@ THRESHOLD = 12.0  # in noise variances: 3.5 sigma
 NOISE_FLOOR = 0.12  # px^2: flow is never better than a third of a pixel
 _MOST = 500  # of them: more make the fit slower and no better
 _SHARP = 2.0  # (grey levels/px)^2: structure whose position is as uncertain as the flow
+_MOST_VOTERS = 4000  # tracks that look for what is static; then all are judged
+_BORDER = 0.7  # of the way from the centre to the edge, beyond which half of the picture lies
+_QUIET = 2.0 * NOISE_FLOOR  # px^2: models this good are not bent by movers
+_LOUDEST = 6.0  # px^2: an error that no noise of a model excuses
 _FEWEST = 24  # correspondences that fix a fundamental matrix against outliers
 
 
@@ -112,37 +116,91 @@ def fit_pair(
     return models[0]
 
 
-def vote_mobility(tracks: PixelTracks, rounds: int = 2) -> tuple[PixelTracks, list[PairModel]]:
+def vote_mobility(
+    tracks: PixelTracks, size: tuple[int, int], rounds: int = 4
+) -> tuple[PixelTracks, list[PairModel]]:
     """Tracks with the probability that each moves, from every pair in which it was seen.
 
-    In each round the pairs' camera models are fitted to the tracks that the last round held to
-    be static, and every track is then judged by all pairs.
+    In each round the pairs' camera models are fitted to the tracks that the last round held to be
+    static, and every track is then judged by all pairs. A mover that fills much of the picture
+    bends the models of the first round between itself and the world, and the rounds stay there;
+    so they are started from several guesses of what the world is, and the start counts whose
+    models leave the least noise on the most tracks.
+
+    size: width and height of the pictures.
     """
+    some = np.linspace(0, len(tracks) - 1, min(len(tracks), _MOST_VOTERS)).astype(int)
+    few = tracks[some]
+    best: list[PairModel] = []
+    lowest = np.inf
+    for start in _starts(few, size):
+        models, cost, noise = _settled(few, start, rounds)
+        if cost < lowest:
+            best, lowest = models, cost
+        if noise < _QUIET:
+            break
+    voted = _judged(tracks, best)
+    models = _fitted(tracks, voted <= 0.5)
+    return replace(tracks, mobility=_judged(tracks, models)), models
+
+
+def _starts(tracks: PixelTracks, size: tuple[int, int]) -> list[Bool[np.ndarray, " M"]]:
+    """Guesses of which tracks belong to the world: all; those near the border; below; aside.
+
+    What is filmed tends to the middle; the world goes on all around it.
+    """
+    seen = tracks.visible[..., None]
+    mean = (tracks.uv * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    x, y = (2.0 * mean / np.array(size) - 1.0).T
+    border = np.maximum(np.abs(x), np.abs(y)) > _BORDER
+    return [np.ones(len(tracks), bool), border, y > 0.3, np.abs(x) > 0.4]
+
+
+def _settled(
+    tracks: PixelTracks, static: Bool[np.ndarray, " M"], rounds: int
+) -> tuple[list[PairModel], float, float]:
+    """Pair models that agree with the tracks they hold to be static, their cost and noise."""
+    models = _fitted(tracks, static)
+    for _ in range(rounds - 1):
+        static = _judged(tracks, models) <= 0.5
+        models = _fitted(tracks, static)
+    if not models:
+        return models, np.inf, np.inf
+    noise = float(np.mean([max(model.noise, NOISE_FLOOR) for model in models]))
+    share = tracks.visible[static].sum() / tracks.visible.sum()
+    return models, noise / max(float(share), 1e-6), noise
+
+
+def _fitted(tracks: PixelTracks, static: Bool[np.ndarray, " M"]) -> list[PairModel]:
+    """A model of each pair of frames that enough static tracks connect."""
     count = tracks.visible.shape[1]
-    mobility = tracks.mobility
+    uv, visible = tracks.uv[static], tracks.visible[static]
+    models = []
+    for i in range(count):
+        for j in neighbours(i, count):
+            if j > i:
+                both = visible[:, i] & visible[:, j]
+                models.append(fit_pair(i, j, uv[both, i], uv[both, j]))
+    return [model for model in models if model is not None]
+
+
+def _judged(tracks: PixelTracks, models: list[PairModel]) -> Float32[np.ndarray, " M"]:
+    """Probability that each track moves; 0.5 for those that no pair has seen."""
     texture = np.maximum(tracks.texture, 1e-3)
-    models: list[PairModel] = []
-    for _ in range(rounds):
-        models = []
-        ballots = np.zeros((2, len(tracks)), np.float32)  # votes for "moves", votes cast
-        for i in range(count):
-            for j in neighbours(i, count):
-                if j < i:
-                    continue
-                both = tracks.visible[:, i] & tracks.visible[:, j]
-                static = both & (mobility <= 0.5)
-                model = fit_pair(i, j, tracks.uv[static, i], tracks.uv[static, j])
-                if model is None:
-                    continue
-                models.append(model)
-                error = model.error(tracks.uv[both, i], tracks.uv[both, j])
-                # A point that the picture hardly fixes strays farther before it tells anything.
-                ballots[0, both] += error > model.threshold * (1.0 + _SHARP / texture[both])
-                ballots[1, both] += 1
-        # Movers betray themselves in some pairs only: a quarter of a life is enough.
-        share = (ballots[0] + 0.05) / (ballots[1] + 0.4)
-        mobility = np.where(ballots[1] > 0, share / (share + 0.25), 0.5).astype(np.float32)
-    return replace(tracks, mobility=mobility), models
+    against, cast = np.zeros((2, len(tracks)), np.float32)
+    for model in models:
+        i, j = model.source, model.target
+        both = tracks.visible[:, i] & tracks.visible[:, j]
+        error = model.error(tracks.uv[both, i], tracks.uv[both, j])
+        # A point that the picture hardly fixes strays farther before it tells anything.
+        allowed = min(model.threshold, _LOUDEST) * (1.0 + _SHARP / texture[both])
+        # A model that fits badly may be bent by a mover: it has less to say.
+        weight = NOISE_FLOOR / max(model.noise, NOISE_FLOOR)
+        against[both] += weight * (error > allowed)
+        cast[both] += weight
+    # Movers betray themselves in some pairs only: a quarter of a life is enough.
+    share = (against + 0.05) / (cast + 0.4)
+    return np.where(cast > 0, share / (share + 0.25), 0.5).astype(np.float32)
 
 
 def known_cameras(

@@ -22,19 +22,20 @@ _FEWEST_MATCHES = 20
 
 @dataclass(frozen=True)
 class Lens:
-    """Focal length in pixels and one radial coefficient, shared by all frames."""
+    """Focal length and principal point in pixels and one radial coefficient, of all frames."""
 
     focal: float
+    centre: tuple[float, float]
     radial: float = 0.0
 
-    def camera(self, size: tuple[int, int], centre: tuple[float, float]) -> pycolmap.Camera:
+    def camera(self, size: tuple[int, int]) -> pycolmap.Camera:
         """COLMAP's camera, of id 1."""
         return pycolmap.Camera(
             camera_id=1,
             model="SIMPLE_RADIAL",
             width=size[0],
             height=size[1],
-            params=[self.focal, *centre, self.radial],
+            params=[self.focal, *self.centre, self.radial],
             has_prior_focal_length=True,
         )
 
@@ -46,7 +47,6 @@ class Frames:
     uv: Float32[np.ndarray, "M K 2"]
     visible: Bool[np.ndarray, "M K"]
     size: tuple[int, int]
-    centre: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ def adjust(
     *,
     hold_focal: bool = True,
     hold_radial: bool = True,
+    hold_centre: bool = True,
     iterations: int = 40,
 ) -> tuple[Structure, float]:
     """Bundle adjustment with a robust loss; the refined structure and its final cost.
@@ -97,6 +98,7 @@ def adjust(
     options = pycolmap.BundleAdjustmentOptions()
     options.refine_focal_length = not hold_focal
     options.refine_extra_params = not hold_radial
+    options.refine_principal_point = not hold_centre
     options.print_summary = False
     options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
     options.ceres.loss_function_scale = _LOSS_SCALE
@@ -124,7 +126,7 @@ def resect(
     estimation.ransac.max_error = 4.0
     estimation.ransac.random_seed = 0
     found = pycolmap.estimate_and_refine_absolute_pose(
-        uv.astype(np.float64), points, lens.camera(frames.size, frames.centre), estimation
+        uv.astype(np.float64), points, lens.camera(frames.size), estimation
     )
     if found is None or found["num_inliers"] < max(12, 0.3 * len(uv)):
         return None
@@ -135,16 +137,16 @@ def undistort(
     uv: Float32[np.ndarray, "*b 2"], lens: Lens, frames: Frames
 ) -> Float32[np.ndarray, "*b 2"]:
     """Pixels moved to where a pinhole of the same focal length would have seen them."""
-    camera = lens.camera(frames.size, frames.centre)
+    camera = lens.camera(frames.size)
     flat = np.asarray(camera.cam_from_img(uv.reshape(-1, 2).astype(np.float64)))
-    straight = flat * lens.focal + np.array(frames.centre)
+    straight = flat * lens.focal + np.array(lens.centre)
     return straight.reshape(uv.shape).astype(np.float32)
 
 
 def _write_database(
     path: Path, frames: Frames, pairs: list[tuple[int, int]], lens: Lens, seed: int
 ) -> None:
-    camera = lens.camera(frames.size, frames.centre)
+    camera = lens.camera(frames.size)
     with pycolmap.Database.open(path) as database:
         database.write_camera(camera, use_camera_id=True)
         rig = pycolmap.Rig(rig_id=1)
@@ -243,7 +245,7 @@ def _largest(models: dict[int, pycolmap.Reconstruction]) -> pycolmap.Reconstruct
 def _build(frames: Frames, structure: Structure) -> pycolmap.Reconstruction:
     """A COLMAP model with image k+1 for frame k."""
     model = pycolmap.Reconstruction()
-    model.add_camera_with_trivial_rig(structure.lens.camera(frames.size, frames.centre))
+    model.add_camera_with_trivial_rig(structure.lens.camera(frames.size))
     known = np.isfinite(structure.points).all(axis=1)
     use = frames.visible & known[:, None] & structure.registered
     use &= use.sum(axis=1, keepdims=True) >= 2
@@ -284,8 +286,8 @@ def _read_structure(model: pycolmap.Reconstruction, frames: Frames) -> Structure
         has = np.array(ids) >= 0
         if has.any():
             points[seen[has]] = [model.points3D[i].xyz for i in ids if i >= 0]
-    focal, _, _, radial = model.cameras[1].params
-    return Structure(poses, registered, points, Lens(float(focal), float(radial)))
+    focal, x, y, radial = (float(value) for value in model.cameras[1].params)
+    return Structure(poses, registered, points, Lens(focal, (x, y), radial))
 
 
 def _square(rigid: pycolmap.Rigid3d) -> Float64[np.ndarray, "4 4"]:

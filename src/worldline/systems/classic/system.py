@@ -12,7 +12,7 @@ from worldline.scene.motion import MotionField
 from worldline.systems.classic import cameras, lens, masks, pairs
 from worldline.systems.classic.depth import Sparse, Views, static_depth
 from worldline.systems.classic.flowbank import FlowBank
-from worldline.systems.classic.matches import bridge
+from worldline.systems.classic.matches import with_features
 from worldline.systems.classic.moving import carry_on, lift, moving_depth
 from worldline.systems.classic.tracks import ChainedTracker, PixelTracks
 from worldline.systems.listener import Report
@@ -43,7 +43,7 @@ def classic(clip: Clip, stages: Stages, *, seed: int) -> Scene:
         return _single(clip)
     bank = FlowBank(clip.frames)
     tracks = _tracks(clip, bank, stages, seed)
-    voted = stages.run("mobility", lambda report: _mobility(tracks))
+    voted = stages.run("mobility", lambda report: _mobility(tracks, clip.frames.shape[2:0:-1]))
     tracks = replace(tracks, mobility=voted["mobility"])
     solved = stages.run("cameras", lambda report: _solve(clip, tracks, seed))
     bank, tracks = _straightened(bank, tracks, solved)
@@ -95,14 +95,14 @@ def _lens(clip: Clip) -> tuple[Float64[np.ndarray, "3 3"], lens.FocalPrior]:
 def _tracks(clip: Clip, bank: FlowBank, stages: Stages, seed: int) -> PixelTracks:
     def make(report: Report) -> Arrays:
         tracker = ChainedTracker(bank, seed=seed, report=report)
-        tracks = bridge(bank, tracker(clip.frames))
+        tracks = with_features(bank, tracker(clip.frames))
         return {name: getattr(tracks, name) for name in PixelTracks.__dataclass_fields__}
 
     return PixelTracks(**stages.run("tracks", make))
 
 
-def _mobility(tracks: PixelTracks) -> Arrays:
-    voted, models = pairs.vote_mobility(tracks)
+def _mobility(tracks: PixelTracks, size: tuple[int, int]) -> Arrays:
+    voted, models = pairs.vote_mobility(tracks, size)
     return {"mobility": voted.mobility, **pairs.pack(models)}
 
 
@@ -117,6 +117,7 @@ def _solve(clip: Clip, tracks: PixelTracks, seed: int) -> Arrays:
     solution = cameras.solve(
         uv,
         tracks.visible[good],
+        tracks.matched[good],
         (width, height),
         (float(intrinsics[0, 2]), float(intrinsics[1, 2])),
         prior,
@@ -124,7 +125,7 @@ def _solve(clip: Clip, tracks: PixelTracks, seed: int) -> Arrays:
     )
     points = np.full((len(tracks), 3), np.nan)
     points[good] = solution.points
-    intrinsics[:2, :2] *= solution.focal / intrinsics[0, 0]
+    intrinsics = _solved_intrinsics(intrinsics, solution)
     return {
         "world_from_camera": solution.world_from_camera,
         "registered": solution.registered,
@@ -135,6 +136,17 @@ def _solve(clip: Clip, tracks: PixelTracks, seed: int) -> Arrays:
         "warnings": np.frombuffer("\n".join(solution.warnings).encode(), np.uint8),
         "points": points,
     }
+
+
+def _solved_intrinsics(
+    start: Float64[np.ndarray, "3 3"], solution: cameras.Solution
+) -> Float64[np.ndarray, "3 3"]:
+    """The solver's lens for the pixels as they are, which need not be square."""
+    intrinsics = start.copy()
+    intrinsics[:2, :2] *= solution.focal / start[0, 0]
+    shift = np.subtract(solution.centre, start[:2, 2])
+    intrinsics[:2, 2] += shift * np.array([1.0, start[1, 1] / start[0, 0]])
+    return intrinsics
 
 
 def _textured(tracks: PixelTracks) -> Bool[np.ndarray, " M"]:
@@ -250,6 +262,7 @@ def _moving_tracks(state: _State) -> PixelTracks:
     over = masks.look_up(state.dynamic, state.tracks.uv) > 0.5
     visible = state.tracks.visible & over
     mostly = visible.sum(axis=1) >= 0.5 * state.tracks.visible.sum(axis=1)
+    mostly &= ~state.tracks.matched  # seen here and there only: no path
     kept = mostly & (visible.sum(axis=1) >= 2)
     return replace(state.tracks[kept], visible=visible[kept])
 

@@ -29,6 +29,8 @@ class PixelTracks:
     texture: Float32[np.ndarray, " M"]
     """Smaller eigenvalue of the structure tensor where the track was born, (grey levels/px)^2:
     how well the picture fixes the point in its worse direction."""
+    matched: Bool[np.ndarray, " M"]
+    """True: a feature found anew in each frame and matched; False: followed from frame to frame."""
 
     def __len__(self) -> int:
         return len(self.uv)
@@ -234,6 +236,7 @@ class _Lives:
             confidence=self.confidence[kept],
             mobility=np.full(len(uv), 0.5, np.float32),
             texture=self.texture[kept],
+            matched=np.zeros(len(uv), bool),
         )
 
 
