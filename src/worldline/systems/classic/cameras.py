@@ -301,8 +301,8 @@ def _refine(
         structure = replace(structure, points=triangulated(part, structure))
     clean = inliers(part, structure, 2.5)
     structure = replace(structure, points=triangulated(clean, structure))
-    structure, sigma = settle_focal(clean, structure, prior)
     structure = settle_centre(clean, structure, prior)
+    structure, sigma = settle_focal(clean, structure, prior)
     structure = settle_radial(clean, structure, prior)
     trusted = _trusted(part, structure)
     return trusted if trusted.registered.sum() >= 2 else structure, sigma

@@ -71,13 +71,13 @@ def settle_centre(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrio
     """The principal point moved from where it was as far as the clip's evidence reaches.
 
     Cropped and rectified videos have it away from the middle, and a path then bends. As with the
-    focal length, the clip's say is weighed against what is known before: here along the line to
-    the point that explains the tracks best.
+    focal length, the clip's say is weighed against what is known before, its focal length
+    being free meanwhile: here along the line to the point that explains the tracks best.
     """
     if prior.held:
         return structure
-    _, before = sfm.adjust(frames, structure, iterations=5)
-    moved, after = sfm.adjust(frames, structure, hold_centre=False)
+    _, before = sfm.adjust(frames, structure, hold_focal=False, iterations=5)
+    moved, after = sfm.adjust(frames, structure, hold_focal=False, hold_centre=False)
     shift = np.subtract(moved.lens.centre, structure.lens.centre)
     far2 = float(shift @ shift)
     if not (np.isfinite(after) and after < before and far2 > 0.0):
@@ -86,7 +86,7 @@ def settle_centre(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrio
     share = information / (information + (_CENTRE_SIGMA * max(frames.size)) ** -2)
     x, y = np.add(structure.lens.centre, share * shift)
     held = replace(moved, lens=replace(moved.lens, centre=(float(x), float(y))))
-    return sfm.adjust(frames, held)[0]
+    return sfm.adjust(frames, held, hold_focal=False, iterations=15)[0]
 
 
 def loosen_focal(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior) -> sfm.Structure:

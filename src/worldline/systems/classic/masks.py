@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from worldline.systems.classic.completion import complete
-from worldline.systems.classic.flow import inside
+from worldline.systems.classic.flow import inside, sample
 from worldline.systems.classic.flowbank import FlowBank
 from worldline.systems.classic.pairs import THRESHOLD, PairModel
 from worldline.systems.classic.texture import Structure, structure
@@ -26,6 +26,10 @@ from worldline.systems.classic.tracks import PixelTracks
 _ROUND_TRIP = 1.5  # px: pixels whose flow does not lead back are hidden
 _LENGTH_NOISE = 0.01  # px of flow error for each px of its length
 _PLAIN = 1.5  # grey levels a pixel: below this contrast flow is guesswork
+_MISSED, _MISSED_SHARE = 1.5, 0.03  # px, and share of its length, by which flow may miss a track
+_CELL = 24  # px: squares in which tracks are asked whether flow follows
+_FOLLOWED_BEFORE = 0.05  # tracks' worth of belief in flow where there are none
+_SILENT = 0.002  # trust of a pixel of which nothing is known: it goes with those around it
 _FADE = 0.92  # of what is remembered of a mover from one frame to the next
 _TRACK_WEIGHT = 6.0  # what a track's vote over its whole life counts against one pixel's
 
@@ -49,7 +53,7 @@ def motion_masks(
     masks = np.zeros((count, height, width), np.float32)
     for i, pairs in enumerate(of_frame):
         texture = structure(bank.grey[i], 9).halved()
-        evidence = [_judge(bank, model, i, j, texture) for model, j in pairs]
+        evidence = [_judge(bank, model, i, j, texture, tracks) for model, j in pairs]
         score, trust = (cv2.resize(m, (width, height)) for m in _merge(evidence, height, width))
         _add_tracks(score, trust, tracks, i)
         masks[i] = complete(score, trust, bank.frames[i])
@@ -67,11 +71,14 @@ class _Evidence:
     """How far its flow can be believed across the epipolar line, 0 to 1."""
 
 
-def _judge(bank: FlowBank, model: PairModel, i: int, j: int, texture: Structure) -> _Evidence:
+def _judge(
+    bank: FlowBank, model: PairModel, i: int, j: int, texture: Structure, tracks: PixelTracks
+) -> _Evidence:
     """Frame i's pixels against the model of a pair, by their flow to frame j.
 
     A picture striped across the epipolar lines says nothing of motion across them (the aperture
-    problem): the noise allowed grows as the structure in that direction fades.
+    problem): the noise allowed grows as the structure in that direction fades, and where the flow
+    contradicts the tracks, which came there in smaller steps or by their looks.
     """
     flow = bank.flow(i, j)[::2, ::2]
     height, width = flow.shape[:2]
@@ -95,7 +102,7 @@ def _judge(bank: FlowBank, model: PairModel, i: int, j: int, texture: Structure)
     else:
         normal = model.normal(here, in_target=forward).reshape(height, width, 2)
         information = texture.along(normal)
-    trust = information / (information + _PLAIN**2)
+    trust = information / (information + _PLAIN**2) * _followed(bank, tracks, i, j)
     score = error / (error + allowed / np.maximum(trust, 1e-3))
     if model.rests:
         same = _looks_still(bank, i, j)
@@ -103,6 +110,25 @@ def _judge(bank: FlowBank, model: PairModel, i: int, j: int, texture: Structure)
         trust = np.maximum(trust, 0.3 * same)
     score[lost] = np.nan
     return _Evidence(score, np.where(lost, 0.0, trust).astype(np.float32))
+
+
+def _followed(bank: FlowBank, tracks: PixelTracks, i: int, j: int) -> Float32[np.ndarray, "h w"]:
+    """Share of the tracks around each pixel that go where the flow from i to j says."""
+    height, width = bank.grey.shape[1:]
+    both = np.flatnonzero(tracks.visible[:, i] & tracks.visible[:, j])
+    start = tracks.uv[both, i]
+    moved = tracks.uv[both, j] - start
+    missed = np.linalg.norm(sample(bank.flow(i, j), start) - moved, axis=-1)
+    agree = missed < _MISSED + _MISSED_SHARE * np.linalg.norm(moved, axis=-1)
+    cells = (-(-height // _CELL), -(-width // _CELL))
+    x, y = np.clip((start / _CELL).astype(int), 0, (cells[1] - 1, cells[0] - 1)).T
+    votes = np.zeros((2, *cells), np.float32)
+    np.add.at(votes[0], (y, x), agree)
+    np.add.at(votes[1], (y, x), 1.0)
+    yes, cast = (cv2.GaussianBlur(v, (5, 5), 1.0, borderType=cv2.BORDER_CONSTANT) for v in votes)
+    share = (yes + _FOLLOWED_BEFORE) / (cast + _FOLLOWED_BEFORE)
+    size = ((width + 1) // 2, (height + 1) // 2)
+    return cv2.resize(share**2, size, interpolation=cv2.INTER_LINEAR)
 
 
 def _looks_still(bank: FlowBank, i: int, j: int) -> Float32[np.ndarray, "h w"]:
@@ -119,13 +145,13 @@ def _looks_still(bank: FlowBank, i: int, j: int) -> Float32[np.ndarray, "h w"]:
 def _merge(
     evidence: list[_Evidence], height: int, width: int
 ) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
-    """The frame's score, by its second-best witness, and its trust, the mean of all."""
+    """The frame's score, by its second-best witness, and its trust, from the mean of all."""
     if not evidence:
         nothing = np.zeros(((height + 1) // 2, (width + 1) // 2), np.float32)
-        return nothing, nothing + 0.02
+        return nothing, nothing + _SILENT
     score = _two_witnesses(np.stack([e.score for e in evidence]))
     trust = np.mean([e.trust for e in evidence], axis=0)
-    return score, (0.02 + trust).astype(np.float32)
+    return score, (_SILENT + trust**2).astype(np.float32)
 
 
 def _add_tracks(

@@ -19,7 +19,8 @@ from worldline.systems.classic.tracks import PixelTracks, hold_ends
 
 _LOST = 0.5  # share of a frame's tracks that must live on for flow to count as following
 _FEWEST = 40  # tracks that must
-_FEATURES = 2000  # of a frame, at most
+_PER_FEATURE = 100  # px of a frame for each of its features
+_FEWEST_FEATURES = 1000  # that a small frame may have all the same
 _RATIO = 0.8  # Lowe's test
 _ALL_PAIRS = 25  # frames: up to here every pair is matched
 _GAPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)  # beyond, frames so many places apart are
@@ -57,7 +58,8 @@ def _pairs(frames: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _features(grey: np.ndarray) -> tuple[Float32[np.ndarray, "F 2"], Float32[np.ndarray, "F 128"]]:
-    sift = cv2.SIFT_create(nfeatures=_FEATURES, contrastThreshold=0.01)
+    most = max(_FEWEST_FEATURES, grey.size // _PER_FEATURE)
+    sift = cv2.SIFT_create(nfeatures=most, contrastThreshold=0.01)
     points, descriptors = sift.detectAndCompute(grey, None)
     if descriptors is None:
         return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
