@@ -139,9 +139,9 @@ def vote_mobility(
             best, lowest = models, cost
         if noise < _QUIET:
             break
-    voted = _judged(tracks, best)
+    voted = judged(tracks, best)
     models = _fitted(tracks, voted <= 0.5)
-    return replace(tracks, mobility=_judged(tracks, models)), models
+    return replace(tracks, mobility=judged(tracks, models)), models
 
 
 def _starts(tracks: PixelTracks, size: tuple[int, int]) -> list[Bool[np.ndarray, " M"]]:
@@ -162,7 +162,7 @@ def _settled(
     """Pair models that agree with the tracks they hold to be static, their cost and noise."""
     models = _fitted(tracks, static)
     for _ in range(rounds - 1):
-        static = _judged(tracks, models) <= 0.5
+        static = judged(tracks, models) <= 0.5
         models = _fitted(tracks, static)
     if not models:
         return models, np.inf, np.inf
@@ -184,7 +184,7 @@ def _fitted(tracks: PixelTracks, static: Bool[np.ndarray, " M"]) -> list[PairMod
     return [model for model in models if model is not None]
 
 
-def _judged(tracks: PixelTracks, models: list[PairModel]) -> Float32[np.ndarray, " M"]:
+def judged(tracks: PixelTracks, models: list[PairModel]) -> Float32[np.ndarray, " M"]:
     """Probability that each track moves; 0.5 for those that no pair has seen."""
     texture = np.maximum(tracks.texture, 1e-3)
     against, cast = np.zeros((2, len(tracks)), np.float32)

@@ -19,6 +19,8 @@ from worldline.systems.listener import Report
 from worldline.systems.stages import Arrays, Stages
 
 _TEXTURED = 2.0  # (grey levels/px)^2: tracks plainer than this drift, and are kept from the cameras
+_ROUNDS = 3  # of solving cameras and judging tracks by them
+_SETTLED = 0.03  # share of the tracks that may change sides when both agree
 _ENOUGH = 120  # textured tracks a frame; with fewer, plainer ones must do
 
 
@@ -45,7 +47,8 @@ def classic(clip: Clip, stages: Stages, *, seed: int) -> Scene:
     tracks = _tracks(clip, bank, stages, seed)
     voted = stages.run("mobility", lambda report: _mobility(tracks, clip.frames.shape[2:0:-1]))
     tracks = replace(tracks, mobility=voted["mobility"])
-    solved = stages.run("cameras", lambda report: _solve(clip, tracks, seed))
+    solved = stages.run("cameras", lambda report: _agreed(clip, tracks, voted, seed))
+    tracks = replace(tracks, mobility=solved["mobility"])
     bank, tracks = _straightened(bank, tracks, solved)
     found = stages.run("masks", lambda report: _masks(bank, tracks, voted, solved, report))
     state = _State(bank, tracks, found["static"], found["dynamic"])
@@ -104,6 +107,37 @@ def _tracks(clip: Clip, bank: FlowBank, stages: Stages, seed: int) -> PixelTrack
 def _mobility(tracks: PixelTracks, size: tuple[int, int]) -> Arrays:
     voted, models = pairs.vote_mobility(tracks, size)
     return {"mobility": voted.mobility, **pairs.pack(models)}
+
+
+def _agreed(clip: Clip, tracks: PixelTracks, voted: Arrays, seed: int) -> Arrays:
+    """Cameras, and the tracks' mobility as those cameras judge it, when both have settled.
+
+    Pairs alone leave some movers in and some of the world out; the cameras of the whole clip tell
+    them apart better, and then are solved better themselves.
+    """
+    solved: Arrays = {}
+    for _ in range(_ROUNDS):
+        found = _solve(clip, tracks, seed)
+        if solved and found["registered"].sum() < solved["registered"].sum():
+            break
+        straight = _straight(tracks, found)
+        mobility = pairs.judged(straight, _known(straight, voted, found))
+        solved = found | {"mobility": mobility}
+        if np.mean((mobility < 0.5) != (tracks.mobility < 0.5)) < _SETTLED:
+            break
+        tracks = replace(tracks, mobility=mobility)
+    return solved
+
+
+def _known(tracks: PixelTracks, voted: Arrays, solved: Arrays) -> list[pairs.PairModel]:
+    """The pairs as the solved cameras model them."""
+    return pairs.known_cameras(
+        pairs.unpack(voted),
+        tracks,
+        tracks.mobility < 0.5,
+        np.array(solved["intrinsics"]),
+        np.array(solved["world_from_camera"]),
+    )
 
 
 def _solve(clip: Clip, tracks: PixelTracks, seed: int) -> Arrays:
@@ -167,12 +201,18 @@ def _straightened(
         return bank, tracks
     intrinsics = solved["intrinsics"]
     frames = np.stack([_undistorted(frame, intrinsics, radial) for frame in bank.frames])
+    return FlowBank(frames), _straight(tracks, solved)
+
+
+def _straight(tracks: PixelTracks, solved: Arrays) -> PixelTracks:
+    """Tracks with the estimated lens distortion undone."""
+    radial = float(solved["radial"])
+    if radial == 0.0:
+        return tracks
     uv = tracks.uv.reshape(-1, 1, 2).astype(np.float64) - 0.5
-    corner = _cv_intrinsics(intrinsics)
+    corner = _cv_intrinsics(solved["intrinsics"])
     straight = cv2.undistortPoints(uv, corner, np.array([radial, 0, 0, 0]), P=corner) + 0.5
-    return FlowBank(frames), replace(
-        tracks, uv=straight.reshape(tracks.uv.shape).astype(np.float32)
-    )
+    return replace(tracks, uv=straight.reshape(tracks.uv.shape).astype(np.float32))
 
 
 def _cv_intrinsics(intrinsics: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
@@ -193,15 +233,7 @@ def _masks(
     bank: FlowBank, tracks: PixelTracks, voted: Arrays, solved: Arrays, report: Report
 ) -> Arrays:
     """What moves, judged by the cameras that were found."""
-    static = tracks.mobility < 0.5
-    models = pairs.known_cameras(
-        pairs.unpack(voted),
-        tracks,
-        static,
-        np.array(solved["intrinsics"]),
-        np.array(solved["world_from_camera"]),
-    )
-    dynamic = masks.motion_masks(bank, models, tracks, report)
+    dynamic = masks.motion_masks(bank, _known(tracks, voted, solved), tracks, report)
     return {"dynamic": dynamic, "static": masks.static_tracks(tracks, dynamic)}
 
 
