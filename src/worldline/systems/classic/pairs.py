@@ -24,6 +24,7 @@ _SHARP = 2.0  # (grey levels/px)^2: structure whose position is as uncertain as 
 _MOST_VOTERS = 4000  # tracks that look for what is static; then all are judged
 _BORDER = 0.7  # of the way from the centre to the edge, beyond which half of the picture lies
 _QUIET = 2.0 * NOISE_FLOOR  # px^2: models this good are not bent by movers
+_ALL_AROUND = 0.6  # share of the tracks near the border that the world should have
 _LOUDEST = 6.0  # px^2: an error that no noise of a model excuses
 _FEWEST = 24  # correspondences that fix a fundamental matrix against outliers
 
@@ -125,7 +126,8 @@ def vote_mobility(
     static, and every track is then judged by all pairs. A mover that fills much of the picture
     bends the models of the first round between itself and the world, and the rounds stay there;
     so they are started from several guesses of what the world is, and the start counts whose
-    models leave the least noise on the most tracks.
+    models leave the least noise on the most tracks. Those near the border count twice: of two
+    motions, what is filmed tends to the middle, and the world goes on all around it.
 
     size: width and height of the pictures.
     """
@@ -133,42 +135,50 @@ def vote_mobility(
     few = tracks[some]
     best: list[PairModel] = []
     lowest = np.inf
-    for start in _starts(few, size):
-        models, cost, noise = _settled(few, start, rounds)
-        if cost < lowest:
+    border = _near_border(few, size)
+    for start in _starts(few, border, size):
+        models, static, noise = _settled(few, start, rounds)
+        around = float(static[border].mean()) if border.any() else 1.0
+        cost = noise / max(float(static.mean()) + around, 1e-6)
+        if models and cost < lowest:
             best, lowest = models, cost
-        if noise < _QUIET:
+        if noise < _QUIET and around > _ALL_AROUND:
             break
     voted = judged(tracks, best)
     models = _fitted(tracks, voted <= 0.5)
     return replace(tracks, mobility=judged(tracks, models)), models
 
 
-def _starts(tracks: PixelTracks, size: tuple[int, int]) -> list[Bool[np.ndarray, " M"]]:
-    """Guesses of which tracks belong to the world: all; those near the border; below; aside.
+def _starts(
+    tracks: PixelTracks, border: Bool[np.ndarray, " M"], size: tuple[int, int]
+) -> list[Bool[np.ndarray, " M"]]:
+    """Guesses of which tracks belong to the world: all; those near the border; below; aside."""
+    x, y = _mean_place(tracks, size).T
+    return [np.ones(len(tracks), bool), border, y > 0.3, np.abs(x) > 0.4]
 
-    What is filmed tends to the middle; the world goes on all around it.
-    """
+
+def _near_border(tracks: PixelTracks, size: tuple[int, int]) -> Bool[np.ndarray, " M"]:
+    """Tracks of the outer half of the picture."""
+    return np.asarray(np.abs(_mean_place(tracks, size)).max(axis=1, initial=0.0) > _BORDER)
+
+
+def _mean_place(tracks: PixelTracks, size: tuple[int, int]) -> Float32[np.ndarray, "M 2"]:
+    """Where each track is on average, from -1 at one edge of the picture to 1 at the other."""
     seen = tracks.visible[..., None]
     mean = (tracks.uv * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    x, y = (2.0 * mean / np.array(size) - 1.0).T
-    border = np.maximum(np.abs(x), np.abs(y)) > _BORDER
-    return [np.ones(len(tracks), bool), border, y > 0.3, np.abs(x) > 0.4]
+    return (2.0 * mean / np.array(size) - 1.0).astype(np.float32)
 
 
 def _settled(
     tracks: PixelTracks, static: Bool[np.ndarray, " M"], rounds: int
-) -> tuple[list[PairModel], float, float]:
-    """Pair models that agree with the tracks they hold to be static, their cost and noise."""
+) -> tuple[list[PairModel], Bool[np.ndarray, " M"], float]:
+    """Pair models that agree with the tracks they hold to be static, those, and their noise."""
     models = _fitted(tracks, static)
     for _ in range(rounds - 1):
         static = judged(tracks, models) <= 0.5
         models = _fitted(tracks, static)
-    if not models:
-        return models, np.inf, np.inf
-    noise = float(np.mean([max(model.noise, NOISE_FLOOR) for model in models]))
-    share = tracks.visible[static].sum() / tracks.visible.sum()
-    return models, noise / max(float(share), 1e-6), noise
+    noises = [max(model.noise, NOISE_FLOOR) for model in models]
+    return models, static, float(np.mean(noises)) if noises else float("inf")
 
 
 def _fitted(tracks: PixelTracks, static: Bool[np.ndarray, " M"]) -> list[PairModel]:
