@@ -186,3 +186,31 @@ def test_the_default_prior_is_wide_and_a_given_focal_is_held():
     prior = default_prior(1000)
     assert prior.focal == 900 and not prior.held
     assert HELD.held
+
+
+def off_centre(prior, shift):
+    """A path through a world whose pictures were cut out beside the middle of the lens."""
+    made = rig("free", count=20, travel=4.0, noise=0.05, points=900)
+    moved = made.uv + np.array(shift, np.float32)
+    return made, cameras.solve(moved, made.visible, made.followed, made.size, made.centre, prior, 0)
+
+
+def test_a_principal_point_beside_the_middle_is_followed_as_far_as_the_clip_tells():
+    made, found = off_centre(FocalPrior(600.0, 0.1), (14.0, -9.0))
+    assert found.motion == "free"
+    shift = np.subtract(found.centre, made.centre)
+    along = float(shift @ (14.0, -9.0)) / (14.0**2 + 9.0**2)
+    aside = float(shift @ (9.0, 14.0)) / np.hypot(14.0, 9.0)
+    assert 0.2 < along < 1.1 and abs(aside) < 3.0
+
+
+def test_a_given_lens_keeps_its_principal_point():
+    made, found = off_centre(HELD, (14.0, -9.0))
+    assert found.centre == made.centre and found.focal == 600.0
+
+
+def test_a_wide_lens_is_found_far_from_where_the_search_begins():
+    """Points that a wrong focal length throws out are those that tell the right one."""
+    made = rig("free", count=14, travel=3.0, focal=330.0, noise=0.1)
+    found = solve(made, default_prior(640))
+    assert found.focal == pytest.approx(330.0, rel=0.06)

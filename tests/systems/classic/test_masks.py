@@ -124,3 +124,38 @@ def test_maps_are_looked_up_in_each_frame_and_clipped_at_the_border():
     maps = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)
     uv = np.array([[[0.2, 0.9], [3.9, 2.1]], [[-4, 1.5], [50, 50]]], np.float32)
     assert look_up(maps, uv).tolist() == [[0, 23], [4, 23]]
+
+
+class Astray:
+    """Flow that goes 30 px wrong in the right half of the picture, there and back."""
+
+    name = "astray"
+
+    def __call__(self, source, target):
+        forward = source.mean() <= target.mean()
+        flow = np.zeros((*source.shape[:2], 2), np.float32)
+        flow[:, source.shape[1] // 2 :, 1] = 30.0 if forward else -30.0
+        return flow
+
+
+@pytest.mark.parametrize("witnessed", [True, False])
+def test_flow_that_the_tracks_contradict_is_not_believed(witnessed):
+    picture = noisy(sliding(1, (0, 0)), 30.0)[0]
+    frames = np.stack([np.clip(picture.astype(int) + t, 0, 255) for t in range(5)]).astype(np.uint8)
+    sideways = np.array([[0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
+    models = [
+        PairModel(i, j, sideways, False, 0.05) for i in range(5) for j in neighbours(i, 5) if j > i
+    ]
+    height, width = SIZE[1], SIZE[0]
+    grid = np.stack(np.meshgrid(np.arange(6, width, 8), np.arange(6, height, 8)), axis=-1)
+    uv = np.repeat(grid.reshape(-1, 1, 2).astype(np.float32), 5, axis=1)
+    chosen = np.ones(len(uv), bool) if witnessed else uv[:, 0, 0] < width / 2
+    uv = uv[chosen]
+    seen = np.ones(uv.shape[:2], bool)
+    plain = np.full(len(uv), 1e-6, np.float32)  # tracks that have no vote of their own
+    tracks = PixelTracks(
+        uv, seen, seen.astype(np.float32), 0 * plain, plain, np.zeros(len(uv), bool)
+    )
+    dynamic = motion_masks(FlowBank(frames, Astray()), models, tracks)
+    right = (dynamic[:, 10 : height - 40, width // 2 + 20 : width - 10] > 0.5).mean()
+    assert right < 0.05 if witnessed else right > 0.5
