@@ -35,7 +35,7 @@ SYSTEMS = {
         System(
             "classic",
             "optical flow, structure from motion and triangulation; no networks, runs on a CPU",
-            "2",
+            "3",
             "worldline.systems.classic:classic",
         ),
     )

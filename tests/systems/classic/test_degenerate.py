@@ -166,3 +166,27 @@ def test_a_wall_that_most_tracks_lie_on():
     errors = path_errors(scene, made)
     assert errors.ate_percent < 0.3 and errors.rpe_rotation < 0.04
     assert mean_iou(found(scene), made.moving) > 0.78 and accused(scene, made) < 0.008
+
+
+@pytest.mark.parametrize(("size", "path_error", "overlap"), [(1.1, 0.8, 0.8), (1.5, 3.0, 0.5)])
+def test_a_mover_that_covers_a_third_and_one_that_covers_two(size, path_error, overlap):
+    """35 and 64 percent: the world is what goes on all around, not what is larger."""
+    made = film((*CORRIDOR, balloon(size)), path(12, travel=(0.9, -0.2, 0.5), pan=-2.0))
+    scene = solve(made)
+    assert path_errors(scene, made).ate_percent < path_error
+    assert mean_iou(found(scene), made.moving) > overlap and accused(scene, made) < 0.05
+
+
+@pytest.mark.parametrize("world", [COURT, CORRIDOR])
+def test_two_frames_are_a_clip(world):
+    """One pair of views with a known lens fixes turn, direction of travel and depth."""
+    made = film(world, path(12, travel=(0.6, 0.05, 0.24), pan=-3.0)[[0, -1]])
+    scene = solve(made)
+    assert scene.cameras.motion == "free"
+    assert turn_errors(scene, made).max() < 0.12
+    way, truth = poses(scene)[1, :3, 3], made.world_from_camera[1, :3, 3]
+    cosine = way @ truth / np.linalg.norm(way) / np.linalg.norm(truth)
+    assert np.degrees(np.arccos(cosine)) < 1.0
+    assert accused(scene, made) < 0.012
+    wrong, share = static_depth_error(scene, made)
+    assert wrong < 0.04 and share > 0.6

@@ -158,4 +158,4 @@ def test_flow_that_the_tracks_contradict_is_not_believed(witnessed):
     )
     dynamic = motion_masks(FlowBank(frames, Astray()), models, tracks)
     right = (dynamic[:, 10 : height - 40, width // 2 + 20 : width - 10] > 0.5).mean()
-    assert right < 0.05 if witnessed else right > 0.5
+    assert right < 0.3 if witnessed else right > 0.9

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from small_worlds import rig
 
-from worldline.systems.classic import pairs
 from worldline.systems.classic.pairs import (
     PairModel,
     fit_pair,
@@ -185,36 +184,3 @@ def test_models_survive_being_packed(count):
         assert np.array_equal(one.matrix, other.matrix)
         names = ("source", "target", "planar", "noise")
         assert [getattr(one, n) for n in names] == [getattr(other, n) for n in names]
-
-
-@pytest.fixture(scope="module")
-def crowd():
-    """A world, and in the middle of the picture as many points of a sheet that drifts across it."""
-    world = rig("free", points=700, count=12)
-    generator = np.random.default_rng(4)
-    sheet = np.array([320.0, 192.0]) + generator.uniform(-0.6, 0.6, (600, 1, 2)) * (320, 192)
-    drift = np.stack([6.0 * np.arange(12), 2.0 * np.sin(np.arange(12))], axis=-1)
-    shown = (sheet + drift - drift.mean(axis=0)).astype(np.float32)
-    hidden = (np.abs(world.exact / np.array([320.0, 192.0]) - 1.0) < 0.6).all(axis=-1)
-    uv = np.concatenate([world.uv, shown])
-    visible = np.concatenate([world.visible & ~hidden, np.ones(shown.shape[:2], bool)])
-    order = generator.permutation(len(uv))
-    made = replace(world, uv=uv[order], visible=visible[order])
-    return (order >= len(world.uv)), as_tracks(made), world.size
-
-
-def test_a_mover_that_fills_the_middle_is_not_taken_for_the_world(crowd):
-    moving, tracks, size = crowd
-    voted, _ = vote_mobility(tracks, size)
-    judged = tracks.visible.sum(axis=1) >= 4
-    assert moving[judged].mean() > 0.5
-    assert (voted.mobility[moving & judged] > 0.5).mean() > 0.9
-    assert (voted.mobility[~moving & judged] > 0.5).mean() < 0.2
-
-
-def test_starting_from_everything_alone_is_misled_there(crowd, monkeypatch):
-    """What the other starts are for: without them the test above would have no point."""
-    moving, tracks, size = crowd
-    monkeypatch.setattr(pairs, "_starts", lambda tracks, *_: [np.ones(len(tracks), bool)])
-    voted, _ = vote_mobility(tracks, size)
-    assert (voted.mobility[moving] > 0.5).mean() < 0.9

@@ -158,8 +158,6 @@ def _travelling(
     mapped = sfm.map_frames(key_frames, graph(key_frames.visible), lens, hold_focal=True, seed=seed)
     if mapped is None or mapped.registered.sum() < 2:
         return None
-    if not np.isfinite(mapped.points).any():
-        mapped = replace(mapped, points=triangulated(key_frames, mapped))
     clean = inliers(key_frames, mapped, 4.0)
     mapped = replace(mapped, points=triangulated(clean, mapped))
     mapped = upright(clean, mapped, prior)

@@ -23,8 +23,9 @@ _MOST = 500  # of them: more make the fit slower and no better
 _SHARP = 2.0  # (grey levels/px)^2: structure whose position is as uncertain as the flow
 _MOST_VOTERS = 4000  # tracks that look for what is static; then all are judged
 _BORDER = 0.7  # of the way from the centre to the edge, beyond which half of the picture lies
-_QUIET = 2.0 * NOISE_FLOOR  # px^2: models this good are not bent by movers
-_ALL_AROUND = 0.6  # share of the tracks near the border that the world should have
+_RIM = 0.9  # of the way: what no mover in the middle reaches
+_QUIET = 1.15 * NOISE_FLOOR  # px^2: models this good are not bent by movers
+_ALL_AROUND = 0.6  # share of the tracks at the rim that the world should have
 _LOUDEST = 6.0  # px^2: an error that no noise of a model excuses
 _FEWEST = 24  # correspondences that fix a fundamental matrix against outliers
 
@@ -126,7 +127,7 @@ def vote_mobility(
     static, and every track is then judged by all pairs. A mover that fills much of the picture
     bends the models of the first round between itself and the world, and the rounds stay there;
     so they are started from several guesses of what the world is, and the start counts whose
-    models leave the least noise on the most tracks. Those near the border count twice: of two
+    models leave the least noise on the most tracks. Those at the rim count twice: of two
     motions, what is filmed tends to the middle, and the world goes on all around it.
 
     size: width and height of the pictures.
@@ -135,10 +136,12 @@ def vote_mobility(
     few = tracks[some]
     best: list[PairModel] = []
     lowest = np.inf
-    border = _near_border(few, size)
-    for start in _starts(few, border, size):
+    place = _mean_place(few, size)
+    away = np.abs(place).max(axis=1, initial=0.0)
+    rim = away > _RIM
+    for start in (np.ones(len(few), bool), away > _BORDER, rim, place[:, 1] > 0.3):
         models, static, noise = _settled(few, start, rounds)
-        around = float(static[border].mean()) if border.any() else 1.0
+        around = float(static[rim].mean()) if rim.any() else 1.0
         cost = noise / max(float(static.mean()) + around, 1e-6)
         if models and cost < lowest:
             best, lowest = models, cost
@@ -147,19 +150,6 @@ def vote_mobility(
     voted = judged(tracks, best)
     models = _fitted(tracks, voted <= 0.5)
     return replace(tracks, mobility=judged(tracks, models)), models
-
-
-def _starts(
-    tracks: PixelTracks, border: Bool[np.ndarray, " M"], size: tuple[int, int]
-) -> list[Bool[np.ndarray, " M"]]:
-    """Guesses of which tracks belong to the world: all; those near the border; below; aside."""
-    x, y = _mean_place(tracks, size).T
-    return [np.ones(len(tracks), bool), border, y > 0.3, np.abs(x) > 0.4]
-
-
-def _near_border(tracks: PixelTracks, size: tuple[int, int]) -> Bool[np.ndarray, " M"]:
-    """Tracks of the outer half of the picture."""
-    return np.asarray(np.abs(_mean_place(tracks, size)).max(axis=1, initial=0.0) > _BORDER)
 
 
 def _mean_place(tracks: PixelTracks, size: tuple[int, int]) -> Float32[np.ndarray, "M 2"]:

@@ -18,7 +18,6 @@ pycolmap.logging.minloglevel = int(pycolmap.logging.FATAL)
 
 _LOSS_SCALE = 1.0  # px: beyond this a residual counts as an outlier more and more
 _FEWEST_MATCHES = 20
-_TWO = 2  # frames
 
 
 @dataclass(frozen=True)
@@ -65,13 +64,12 @@ def map_frames(
     frames: Frames, pairs: list[tuple[int, int]], lens: Lens, *, hold_focal: bool, seed: int
 ) -> Structure | None:
     """Cameras of frames from nothing but tracks: incrementally, or globally where that fails."""
-    if frames.visible.shape[1] == _TWO:
-        return _two_views(frames, lens, seed)
     with tempfile.TemporaryDirectory(prefix="worldline-") as folder:
         path = Path(folder)
         _write_database(path / "tracks.db", frames, pairs, lens, seed)
-        best = _largest(_incremental(path, hold_focal=hold_focal, seed=seed))
-        complete = best is not None and best.num_reg_images() == frames.visible.shape[1]
+        count = frames.visible.shape[1]
+        best = _largest(_incremental(path, count, hold_focal=hold_focal, seed=seed))
+        complete = best is not None and best.num_reg_images() == count
         if not complete:
             other = _largest(_global(path, hold_focal=hold_focal, seed=seed))
             if other is not None and (
@@ -79,19 +77,6 @@ def map_frames(
             ):
                 best = other
         return None if best is None else _read_structure(best, frames)
-
-
-def _two_views(frames: Frames, lens: Lens, seed: int) -> Structure | None:
-    """Two cameras from their relative pose; the engine's mappers want a third. Without points."""
-    both = np.flatnonzero(frames.visible.all(axis=1))
-    if len(both) < _FEWEST_MATCHES:
-        return None
-    geometry = _relate(frames, (0, 1), both, lens.camera(frames.size), seed)
-    pose = geometry.cam2_from_cam1
-    if pose is None or not np.linalg.norm(pose.translation) > 0.0:
-        return None
-    poses = np.stack([np.eye(4), _square(pose)])
-    return Structure(poses, np.ones(2, bool), np.full((len(frames.uv), 3), np.nan), lens)
 
 
 def adjust(
@@ -193,25 +178,13 @@ def _write_pair(
     seed: int,
 ) -> None:
     a, b = pair
-    geometry = _relate(frames, pair, both, camera, seed)
-    matches = np.stack([row[both, a], row[both, b]], axis=-1).astype(np.uint32)
-    geometry.inlier_matches = matches[geometry.inlier_matches[:, 0]]
-    database.write_matches(a + 1, b + 1, matches)
-    database.write_two_view_geometry(a + 1, b + 1, geometry)
-
-
-def _relate(
-    frames: Frames, pair: tuple[int, int], both: np.ndarray, camera: pycolmap.Camera, seed: int
-) -> pycolmap.TwoViewGeometry:
-    """What the tracks `both` say of two frames; inliers count along `both`."""
-    a, b = pair
     options = pycolmap.TwoViewGeometryOptions()
     options.ransac.max_error = 2.0
     options.ransac.max_num_trials = 1000
     options.ransac.random_seed = seed
     options.compute_relative_pose = True
     one = np.arange(len(both), dtype=np.uint32)
-    return pycolmap.estimate_calibrated_two_view_geometry(
+    geometry = pycolmap.estimate_calibrated_two_view_geometry(
         camera,
         frames.uv[both, a].astype(np.float64),
         camera,
@@ -219,9 +192,15 @@ def _relate(
         np.stack([one, one], axis=-1),
         options,
     )
+    matches = np.stack([row[both, a], row[both, b]], axis=-1).astype(np.uint32)
+    geometry.inlier_matches = matches[geometry.inlier_matches[:, 0]]
+    database.write_matches(a + 1, b + 1, matches)
+    database.write_two_view_geometry(a + 1, b + 1, geometry)
 
 
-def _incremental(path: Path, *, hold_focal: bool, seed: int) -> dict[int, pycolmap.Reconstruction]:
+def _incremental(
+    path: Path, count: int, *, hold_focal: bool, seed: int
+) -> dict[int, pycolmap.Reconstruction]:
     options = pycolmap.IncrementalPipelineOptions()
     options.multiple_models = False
     options.min_model_size = 2
@@ -237,6 +216,7 @@ def _incremental(path: Path, *, hold_focal: bool, seed: int) -> dict[int, pycolm
     options.mapper.init_min_num_inliers = 40
     options.mapper.filter_min_tri_angle = 0.4
     options.triangulation.min_angle = 0.4
+    options.triangulation.ignore_two_view_tracks = count > 2  # two have no others
     options.mapper.abs_pose_max_error = 4.0
     options.mapper.abs_pose_min_num_inliers = 15
     options.ba_global_max_refinements = 2
