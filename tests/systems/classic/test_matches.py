@@ -1,4 +1,4 @@
-"""Where flow loses the picture, matched features carry tracks across."""
+"""Matched features join the tracks, and carry them across where flow loses the picture."""
 
 import cv2
 import numpy as np

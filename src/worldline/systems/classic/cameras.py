@@ -221,9 +221,10 @@ def _spread_out(
     length = seen.sum(axis=1)
     columns, rows = (16, 12) if size[0] >= size[1] else (12, 16)
     kept = np.zeros(len(uv), bool)
+    longest = np.argsort(-length, kind="stable")
+    longest = longest[length[longest] >= 2]
     for kind in (matched, ~matched):
-        order = np.argsort(-length, kind="stable")
-        order = order[kind[order] & (length[order] >= 2)]
+        order = longest[kind[longest]]
         for k, t in enumerate(frames):
             rank = order[seen[order, k]]
             cell = np.clip(

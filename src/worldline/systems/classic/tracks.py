@@ -112,7 +112,7 @@ class ChainedTracker:
         self._generator = np.random.default_rng(seed)
 
     def __call__(self, frames: UInt8[np.ndarray, "N H W 3"]) -> PixelTracks:
-        """See `PointTracker`; mobility is 0.5 until `masks.vote_mobility` has seen the tracks."""
+        """See `PointTracker`; mobility is 0.5 until `pairs.vote_mobility` has seen the tracks."""
         count, (height, width) = len(frames), frames.shape[1:3]
         life = _Lives(count)
         for t in range(count):
