@@ -136,7 +136,7 @@ def test_tracks_are_lifted_into_the_world_and_unknown_depth_stays_unknown():
     poses[1, :3] = [[0, 0, 1, 5], [0, 1, 0, 0], [-1, 0, 0, 0]]  # looks along the world's x
     uv = np.array([[[80, 48], [80 + 75, 48]], [[0, 0], [80, 48]]], np.float32)
     depth = np.array([[3.0, 2.0], [np.nan, 1.0]], np.float32)
-    xyz = lift(uv, depth, K, poses)
+    xyz = lift(uv, depth, np.stack([K, K]), poses)
     assert xyz[0].tolist() == [[0, 0, 3], [7, 0, -1]]
     assert np.isnan(xyz[1, 0]).all() and xyz[1, 1].tolist() == [6, 0, 0]
 

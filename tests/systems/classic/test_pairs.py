@@ -110,11 +110,16 @@ def test_tracks_seen_in_no_pair_keep_no_opinion():
     assert voted.mobility[0] == 0.5
 
 
+def lenses(made):
+    """Intrinsics of each frame."""
+    return np.repeat(made.intrinsics[None], made.uv.shape[1], axis=0)
+
+
 def test_solved_cameras_take_over_and_leave_movers_nothing_to_bend():
     made = rig("free")
     moving, tracks = with_movers(made)
     bent = PairModel(0, 6, np.array([[0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]]), False, 40.0)
-    (known,) = known_cameras([bent], tracks, ~moving, made.intrinsics, made.world_from_camera)
+    (known,) = known_cameras([bent], tracks, ~moving, lenses(made), made.world_from_camera)
     both = made.visible[:, 0] & made.visible[:, 6]
     assert not known.planar and known.noise < 0.1
     assert known.error(made.exact[both, 0], made.exact[both, 6]).max() < 1e-3
@@ -126,7 +131,7 @@ def test_solved_cameras_that_explain_a_pair_badly_are_not_believed():
     wrong = made.world_from_camera.copy()
     wrong[6, :3, 3] = [0, 3, 0]
     static = np.ones(len(made.uv), bool)
-    (kept,) = known_cameras([model], as_tracks(made), static, made.intrinsics, wrong)
+    (kept,) = known_cameras([model], as_tracks(made), static, lenses(made), wrong)
     assert kept is model
 
 
@@ -135,7 +140,7 @@ def test_a_turn_known_from_the_cameras_is_a_homography():
     _, model = pair(made, 0, 6)
     static = np.ones(len(made.uv), bool)
     (known,) = known_cameras(
-        [model], as_tracks(made), static, made.intrinsics, made.world_from_camera
+        [model], as_tracks(made), static, lenses(made), made.world_from_camera
     )
     both = made.visible[:, 0] & made.visible[:, 6]
     assert known.planar

@@ -43,6 +43,20 @@ def test_a_focal_length_that_is_given_is_kept():
     assert np.linalg.det(found.rotations) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("kind", ["rotation", "still"])
+def test_a_zoom_is_told_from_the_turn_that_goes_with_it(kind):
+    made = rig(kind, noise=0.2)
+    zoom = np.geomspace(1.0, 1.4, made.uv.shape[1])
+    uv = (with_outliers(made) - made.centre) * zoom[:, None] + made.centre
+    uv = uv.astype(np.float32)
+    found = fit_panorama(uv, made.visible, made.centre, 640, 600.0, zooming=True)
+    truth = made.world_from_camera[:, :3, :3].transpose(0, 2, 1)
+    assert found.residual < 0.5 and found.focal == 600.0
+    assert found.zoom == pytest.approx(zoom, rel=1e-3)
+    assert turned(found.rotations, truth).max() < 0.1
+    assert fit_panorama(uv, made.visible, made.centre, 640, 600.0).residual > 2.0
+
+
 def test_travel_leaves_a_residual_that_turning_does_not():
     turning, free = (
         fit_panorama(made.uv, made.visible, made.centre, 640, 600.0)
@@ -50,6 +64,9 @@ def test_travel_leaves_a_residual_that_turning_does_not():
     )
     assert turning.residual < 0.3
     assert free.residual > 2.0
+    made = rig("free")
+    zooming = fit_panorama(made.uv, made.visible, made.centre, 640, 600.0, zooming=True)
+    assert zooming.residual > 2.0
 
 
 def test_frames_without_tracks_keep_the_turn_before_them():

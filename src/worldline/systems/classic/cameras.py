@@ -1,7 +1,7 @@
 """From static tracks to cameras: which tracks, which frames and pairs, which focal length.
 
-A ladder, chosen by evidence: does the picture move at all? does turning explain it? If not, the
-camera travels and structure from motion finds it. Each rung needs less of the clip than the next.
+A ladder, chosen by evidence: does the picture move at all? does turning explain it, or zooming
+and turning? If not, the camera travels and structure from motion finds it. Each rung needs less of the clip than the next.
 """
 
 from dataclasses import dataclass, replace
@@ -18,6 +18,7 @@ from worldline.systems.classic.fit import inliers, residuals, triangulated
 from worldline.systems.classic.lens import (
     FocalPrior,
     loosen_focal,
+    mean_cost,
     settle_centre,
     settle_focal,
     settle_radial,
@@ -28,6 +29,7 @@ from worldline.systems.classic.rotation import Panorama, drift, fit_panorama
 RUNGS: tuple[CameraMotion, ...] = ("free", "rotation", "still")
 _STILL = 0.6  # px: a picture whose points stray no farther was taken from a tripod
 _TURNING = 0.5  # px: rotations that leave no more than this explain everything
+_ZOOM = 0.03  # of log focal: lenses that change less are taken for one
 _SHARED = 30  # tracks that make two keyframes worth relating
 _MOST_KEYFRAMES = 30
 _MOST_SAMPLED = 240  # frames whose cells are filled with tracks for the last adjustment
@@ -36,6 +38,8 @@ _ROUNDS = 4  # of carrying the structure on to frames that it did not reach
 _CONTRADICTED = 6.0  # px by which a view may miss a point before the two disagree
 _PER_CELL = 2  # tracks kept for each of 16x12 cells of each keyframe
 _FEWEST_POINTS = 30  # points that make a structure
+_MAPPINGS = 3  # of the keyframes, each under the focal length that the last one told
+_FAR_OFF = 0.15  # change of log focal under which keyframes would have been mapped otherwise
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Solution:
     centre: tuple[float, float]
     radial: float
     motion: CameraMotion
+    zoom: Float64[np.ndarray, " N"]
+    """Each frame's focal length over `focal`."""
     points: Float64[np.ndarray, "M 3"]
     """World point of each track that was given, NaN where it has none."""
     warnings: tuple[str, ...] = ()
@@ -62,27 +68,37 @@ def solve(
     centre: tuple[float, float],
     prior: FocalPrior,
     seed: int,
+    start: float | None = None,
 ) -> Solution:
-    """Cameras from tracks that are held to be static; `matched`: see `PixelTracks`."""
+    """Cameras from tracks that are held to be static; `matched`: see `PixelTracks`.
+
+    start: a focal length near the right one, where one is known (else the prior's).
+    """
     longer = max(size)
     if drift(uv, visible) < _STILL * longer / 640:
         return _still(uv, visible, centre, prior)
     chosen = _spread_out(uv, visible, matched, size, np.arange(visible.shape[1]))
     known = prior.focal if prior.sigma < 0.1 else None
 
-    def turning(frames: np.ndarray, focal: float | None) -> Panorama:
-        return fit_panorama(
-            uv[chosen][:, frames], visible[chosen][:, frames], centre, longer, focal
-        )
+    def turning(frames: np.ndarray, focal: float | None, zooming: bool = False) -> Panorama:
+        part = uv[chosen][:, frames], visible[chosen][:, frames]
+        return fit_panorama(*part, centre, longer, focal, zooming=zooming)
 
     everything = np.arange(visible.shape[1])
-    look = turning(_few_frames(visible[chosen]), known)
+    few = _few_frames(visible[chosen])
+    look = turning(few, known)
     if look.residual < _TURNING * longer / 640:
-        panorama = turning(everything, look.focal)
+        panorama = turning(everything, _likelier(look, prior))
         if panorama.travel < max(_STILL * longer / 640, 0.5):
             return _still(uv, visible, centre, prior)
         return _turning(uv, visible, panorama, look.focal_sigma, centre)
-    travelled = _travelling(uv, visible, matched, size, centre, prior, seed)
+    if not prior.held:
+        zoomed = turning(few, known, zooming=True)
+        if zoomed.residual < _TURNING * longer / 640 and np.ptp(np.log(zoomed.zoom)) > _ZOOM:
+            panorama = turning(everything, _likelier(zoomed, prior), zooming=True)
+            return _turning(uv, visible, panorama, zoomed.focal_sigma, centre)
+    lens = sfm.Lens(start or prior.focal, centre)
+    travelled = _travelling(uv, visible, matched, size, lens, prior, seed)
     if travelled is None:
         warning = (
             "no 3D structure could be found in this clip; its camera is described by rotations "
@@ -93,6 +109,11 @@ def solve(
             _turning(uv, visible, panorama, look.focal_sigma, centre), warnings=(warning,)
         )
     return travelled
+
+
+def _likelier(panorama: Panorama, prior: FocalPrior) -> float:
+    """The focal length of the clip, or of the prior where the clip knows less."""
+    return panorama.focal if panorama.focal_sigma < prior.focal * prior.sigma else prior.focal
 
 
 def _few_frames(visible: Bool[np.ndarray, "M N"], count: int = 12) -> np.ndarray:
@@ -114,6 +135,7 @@ def _still(
         centre=centre,
         radial=0.0,
         motion="still",
+        zoom=np.ones(count),
         points=np.full((len(uv), 3), np.nan),
         warnings=("the camera stands still: depth is a guess",),
     )
@@ -137,9 +159,14 @@ def _turning(
         centre=centre,
         radial=0.0,
         motion="rotation",
+        zoom=panorama.zoom,
         points=np.full((len(uv), 3), np.nan),
-        warnings=("the camera only turns: depth is a guess",),
+        warnings=(f"the camera only {_doing(panorama)}: depth is a guess",),
     )
+
+
+def _doing(panorama: Panorama) -> str:
+    return "turns" if np.ptp(panorama.zoom) == 0.0 else "turns and zooms"
 
 
 def _travelling(
@@ -147,21 +174,15 @@ def _travelling(
     visible: np.ndarray,
     matched: np.ndarray,
     size: tuple[int, int],
-    centre: tuple[float, float],
+    lens: sfm.Lens,
     prior: FocalPrior,
     seed: int,
 ) -> Solution | None:
     keys = keyframes(uv, visible, size)
     chosen = np.flatnonzero(_spread_out(uv, visible, matched, size, keys))
     key_frames = sfm.Frames(uv[chosen][:, keys], visible[chosen][:, keys], size)
-    lens = sfm.Lens(prior.focal, centre)
-    mapped = sfm.map_frames(key_frames, graph(key_frames.visible), lens, hold_focal=True, seed=seed)
-    if mapped is None or mapped.registered.sum() < 2:
-        return None
-    clean = inliers(key_frames, mapped, 4.0)
-    mapped = replace(mapped, points=triangulated(clean, mapped))
-    mapped = upright(clean, mapped, prior)
-    if np.isfinite(mapped.points[:, 0]).sum() < _FEWEST_POINTS:
+    mapped = _mapped(key_frames, lens, prior, seed)
+    if mapped is None:
         return None
     frames = sfm.Frames(uv, visible, size)
     structure = _all_frames(frames, keys, chosen, mapped)
@@ -169,6 +190,36 @@ def _travelling(
     if np.isfinite(structure.points[:, 0]).sum() < _FEWEST_POINTS:
         return None
     return _in_first_camera(frames, structure, focal_sigma)
+
+
+def _mapped(
+    frames: sfm.Frames, lens: sfm.Lens, prior: FocalPrior, seed: int
+) -> sfm.Structure | None:
+    """The keyframes' structure from nothing, of the right depth order.
+
+    Under a focal length that is far off, the mapper may be led astray (some frames reversed,
+    others on a scale of their own), which no adjustment undoes; but it tells a better focal
+    length, under which all is mapped anew. What explains the tracks better is kept.
+    """
+    best: sfm.Structure | None = None
+    lowest = np.inf
+    pairs = graph(frames.visible)
+    for _ in range(_MAPPINGS):
+        mapped = sfm.map_frames(frames, pairs, lens, hold_focal=True, seed=seed)
+        if mapped is None or mapped.registered.sum() < 2:
+            break
+        clean = inliers(frames, mapped, 4.0)
+        mapped = replace(mapped, points=triangulated(clean, mapped))
+        mapped = upright(clean, mapped, prior)
+        cost = mean_cost(frames, mapped)
+        if np.isfinite(mapped.points[:, 0]).sum() < _FEWEST_POINTS or cost >= lowest:
+            break
+        best, lowest = mapped, cost
+        change = abs(np.log(mapped.lens.focal / lens.focal))
+        if change < _FAR_OFF:
+            break
+        lens = replace(lens, focal=mapped.lens.focal)
+    return best
 
 
 def keyframes(
@@ -340,6 +391,7 @@ def _in_first_camera(frames: sfm.Frames, structure: sfm.Structure, focal_sigma: 
         centre=structure.lens.centre,
         radial=structure.lens.radial,
         motion="free",
+        zoom=np.ones(count),
         points=points,
         warnings=warnings,
     )

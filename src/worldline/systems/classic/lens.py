@@ -166,7 +166,7 @@ def upright(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior) -> 
     turned[:, :3, 3] *= -1.0
     other = replace(structure, camera_from_world=turned, points=mirrored)
     candidates = [_settled(frames, candidate, prior) for candidate in (structure, other)]
-    cost = [_mean_cost(frames, candidate) for candidate in candidates]
+    cost = [mean_cost(frames, candidate) for candidate in candidates]
     if abs(np.log(cost[1] / cost[0])) > _UNDECIDED:
         return candidates[int(np.argmin(cost))]
     return max(candidates, key=lambda candidate: _ground(frames, candidate))
@@ -180,8 +180,8 @@ def _settled(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior) ->
     return structure
 
 
-def _mean_cost(frames: sfm.Frames, structure: sfm.Structure, worst: float = 4.0) -> float:
-    """Mean robust squared error of the observations, px^2; those without a point err `worst`."""
+def mean_cost(frames: sfm.Frames, structure: sfm.Structure, worst: float = 4.0) -> float:
+    """Mean robust squared error of all observations, px^2; those without a point err `worst` px."""
     error = np.nan_to_num(residuals(frames, structure), nan=worst)
     return float(np.log1p(np.minimum(error, worst)[frames.visible] ** 2).mean())
 

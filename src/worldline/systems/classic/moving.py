@@ -224,12 +224,12 @@ def _spread(
 def lift(
     uv: Float32[np.ndarray, "M N 2"],
     depth: Float32[np.ndarray, "M N"],
-    intrinsics: Float64[np.ndarray, "3 3"],
+    intrinsics: Float64[np.ndarray, "N 3 3"],
     world_from_camera: Float64[np.ndarray, "N 4 4"],
 ) -> Float32[np.ndarray, "M N 3"]:
     """World points of tracks from their depth in each frame (NaN stays NaN)."""
-    focal = np.array([intrinsics[0, 0], intrinsics[1, 1]])
-    xy = (uv - intrinsics[:2, 2]) / focal
+    focal = intrinsics[:, [0, 1], [0, 1]]
+    xy = (uv - intrinsics[:, :2, 2]) / focal
     ray = np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1) * depth[..., None]
     turned = np.einsum("nij,mnj->mni", world_from_camera[:, :3, :3], ray)
     return (turned + world_from_camera[:, :3, 3]).astype(np.float32)

@@ -139,8 +139,11 @@ def vote_mobility(
     place = _mean_place(few, size)
     away = np.abs(place).max(axis=1, initial=0.0)
     rim = away > _RIM
-    for start in (np.ones(len(few), bool), away > _BORDER, rim, place[:, 1] > 0.3):
+    starts = [np.ones(len(few), bool), away > _BORDER, rim, place[:, 1] > 0.3]
+    for start in starts:
         models, static, noise = _settled(few, start, rounds)
+        if len(starts) == 4:
+            starts.append(~static)  # what the motion of most leaves over
         around = float(static[rim].mean()) if rim.any() else 1.0
         cost = noise / max(float(static.mean()) + around, 1e-6)
         if models and cost < lowest:
@@ -207,7 +210,7 @@ def known_cameras(
     models: list[PairModel],
     tracks: PixelTracks,
     static: Bool[np.ndarray, " M"],
-    intrinsics: Float64[np.ndarray, "3 3"],
+    intrinsics: Float64[np.ndarray, "N 3 3"],
     world_from_camera: Float64[np.ndarray, "N 4 4"],
 ) -> list[PairModel]:
     """The same pairs modelled by the solved cameras: nothing is left for a mover to bend.
@@ -215,7 +218,6 @@ def known_cameras(
     A pair whose tracks the solved cameras explain much worse than its own model did keeps that.
     """
     inverse = np.linalg.inv(intrinsics)
-    lens = torch.from_numpy(intrinsics)
     better = []
     for model in models:
         i, j = model.source, model.target
@@ -225,11 +227,12 @@ def known_cameras(
             continue
         a, b = tracks.uv[both, i], tracks.uv[both, j]
         turn = np.linalg.inv(world_from_camera[j]) @ world_from_camera[i]
-        known = PairModel(i, j, intrinsics @ turn[:3, :3] @ inverse, True, 1.0)
+        known = PairModel(i, j, intrinsics[j] @ turn[:3, :3] @ inverse[i], True, 1.0)
         # Where tracks show less than half a pixel of parallax, epipolar lines mean nothing.
         if np.median(known.error(a, b)) > 0.25 and np.linalg.norm(turn[:3, 3]) > 0:
+            lenses = (torch.from_numpy(intrinsics[k]) for k in (i, j))
             cameras = (torch.from_numpy(world_from_camera[k]) for k in (i, j))
-            fundamental = fundamental_from_cameras(lens, lens, *cameras).numpy()
+            fundamental = fundamental_from_cameras(*lenses, *cameras).numpy()
             known = PairModel(i, j, fundamental, False, 1.0)
         known = known.calibrated(known.error(a, b))
         worse = known.noise > 4.0 * max(model.noise, NOISE_FLOOR)

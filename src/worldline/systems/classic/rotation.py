@@ -1,7 +1,10 @@
-"""The lower rungs of the camera ladder: a camera that only turns, and one that stands still."""
+"""The lower rungs of the camera ladder: a camera that only turns, and may zoom meanwhile, and one
+that stands still.
+"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
@@ -17,6 +20,9 @@ class Panorama:
     rotations: Float64[np.ndarray, "N 3 3"]
     """`camera_from_world`, first frame the identity."""
     focal: float
+    """Of the first frame, in px."""
+    zoom: Float64[np.ndarray, " N"]
+    """Each frame's focal length over the first one's."""
     residual: float
     """Median distance in px between the tracks and what the rotations make of them."""
     focal_sigma: float
@@ -43,46 +49,94 @@ def fit_panorama(
     centre: tuple[float, float],
     longer_side: int,
     focal: float | None,
+    *,
+    zooming: bool = False,
 ) -> Panorama:
     """Rotations, and the focal length if it is not given, that explain tracks best.
 
     Generalised Procrustes on the viewing rays: each point's mean ray and each frame's rotation
-    in turn, reweighted against outliers. The focal length is the best of a fine scale.
+    (and zoom, where that is allowed) in turn, reweighted against outliers. The focal length is
+    the best of a fine scale.
     """
     rays_px = uv.astype(np.float64) - np.array(centre)
     weight = visible & (visible.sum(axis=1, keepdims=True) >= 2)
     tried = [focal] if focal is not None else list(_FOCALS * longer_side)
-    fits = [(_procrustes(rays_px, weight, f), f) for f in tried]
+    zoom = _zoom_chain(rays_px, weight) if zooming else None
+    fits = [_procrustes(rays_px, weight, f, zoom) for f in tried]
     if focal is None:  # between the best one's neighbours on the scale, in steps of 3%
-        middle = min(fits, key=lambda fit: fit[0][1])[1]
+        middle = min(fits, key=lambda fit: fit.residual).focal
         finer = [float(middle * _FINER**k) for k in (-4, -3, -2, -1, 1, 2, 3, 4)]
-        fits += [(_procrustes(rays_px, weight, f), f) for f in finer]
-        tried += finer
-    residuals = np.array([fit[1] for fit, _ in fits])
-    best = int(residuals.argmin())
-    (rotations, residual), chosen = fits[best]
+        fits += [_procrustes(rays_px, weight, f, zoom) for f in finer]
+    best = min(fits, key=lambda fit: fit.residual)
     # Focal lengths whose residual is within 10% of the best one's are as good as it.
-    close = np.array(tried)[residuals < 1.1 * residual + 1e-3]
-    sigma = 0.0 if focal is not None else float(max(np.ptp(close) / 2, 0.07 * chosen))
-    return Panorama(rotations, float(chosen), residual, sigma)
+    close = [fit.focal for fit in fits if fit.residual < 1.1 * best.residual + 1e-3]
+    sigma = 0.0 if focal is not None else float(max(np.ptp(close) / 2, 0.07 * best.focal))
+    return replace(best, focal_sigma=sigma)
 
 
 def _procrustes(
-    rays_px: Float64[np.ndarray, "M N 2"], seen: Bool[np.ndarray, "M N"], focal: float
-) -> tuple[Float64[np.ndarray, "N 3 3"], float]:
-    ray = np.concatenate([rays_px, np.full((*rays_px.shape[:2], 1), focal)], axis=-1)
-    ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
-    rotations = _chain(ray, seen)
+    rays_px: Float64[np.ndarray, "M N 2"],
+    seen: Bool[np.ndarray, "M N"],
+    focal: float,
+    zoom: Float64[np.ndarray, " N"] | None,
+) -> Panorama:
+    """The panorama of one focal length; `zoom`: what to start from, None for a fixed lens."""
+    lens = focal * (np.ones(seen.shape[1]) if zoom is None else zoom)
+    rotations = _chain(_rays(rays_px, lens), seen)
     weight = seen.astype(np.float64)
     error = np.zeros(seen.shape)
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS if zoom is None else 3 * _ROUNDS):
+        ray = _rays(rays_px, lens)
         world = np.einsum("nji,mnj,mn->mi", rotations, ray, weight)
         world /= np.maximum(np.linalg.norm(world, axis=-1, keepdims=True), 1e-12)
         rotations = _kabsch(np.einsum("mni,mj,mn->nij", ray, world, weight))
-        error = focal * np.linalg.norm(np.einsum("nij,mj->mni", rotations, world) - ray, axis=-1)
+        turned = np.einsum("nij,mj->mni", rotations, world)
+        error = lens * np.linalg.norm(turned - ray, axis=-1)
         weight = seen / (1.0 + error**2)
+        if zoom is not None:
+            lens = _lenses(rays_px, turned, weight)
+            lens *= focal / lens[0]
     rotations = rotations @ rotations[0].T
-    return rotations, float(np.median(error[seen])) if seen.any() else 0.0
+    residual = float(np.median(error[seen])) if seen.any() else 0.0
+    return Panorama(rotations, focal, lens / focal, residual, 0.0)
+
+
+def _rays(
+    rays_px: Float64[np.ndarray, "M N 2"], lens: Float64[np.ndarray, " N"]
+) -> Float64[np.ndarray, "M N 3"]:
+    """Unit viewing rays of pixels relative to the principal point."""
+    z = np.broadcast_to(lens[:, None], (*rays_px.shape[:2], 1))
+    ray = np.concatenate([rays_px, z], axis=-1)
+    return ray / np.linalg.norm(ray, axis=-1, keepdims=True)
+
+
+def _lenses(
+    rays_px: Float64[np.ndarray, "M N 2"],
+    ray: Float64[np.ndarray, "M N 3"],
+    weight: Float64[np.ndarray, "M N"],
+) -> Float64[np.ndarray, " N"]:
+    """Focal length of each frame under which rays fall on their pixels (least squares)."""
+    on_plane = ray[..., :2] / np.maximum(ray[..., 2:], 0.1)
+    along = np.einsum("mn,mnk,mnk->n", weight, on_plane, rays_px)
+    return np.maximum(along, 1e-9) / np.maximum(
+        np.einsum("mn,mnk,mnk->n", weight, on_plane, on_plane), 1e-9
+    )
+
+
+def _zoom_chain(
+    rays_px: Float64[np.ndarray, "M N 2"], seen: Bool[np.ndarray, "M N"]
+) -> Float64[np.ndarray, " N"]:
+    """Start values: how much each frame is the one before it enlarged, multiplied up."""
+    zoom = [1.0]
+    for t in range(1, rays_px.shape[1]):
+        both = seen[:, t] & seen[:, t - 1]
+        factor = 1.0
+        if both.sum() >= 3:
+            points = rays_px[both][:, [t - 1, t]]
+            similar, _ = cv2.estimateAffinePartial2D(points[:, 0], points[:, 1])
+            factor = 1.0 if similar is None else float(np.hypot(*similar[:, 0]))
+        zoom.append(zoom[-1] * factor)
+    return np.array(zoom)
 
 
 def _chain(

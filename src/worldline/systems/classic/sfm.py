@@ -212,7 +212,7 @@ def _incremental(
     options.mapper.abs_pose_refine_focal_length = False
     options.mapper.abs_pose_refine_extra_params = False
     # Video has small baselines: angles that stills would reject are all there is.
-    options.mapper.init_min_tri_angle = 4.0
+    options.mapper.init_min_tri_angle = 8.0  # the mapper halves it by itself
     options.mapper.init_min_num_inliers = 40
     options.mapper.filter_min_tri_angle = 0.4
     options.triangulation.min_angle = 0.4

@@ -117,7 +117,7 @@ def _agreed(clip: Clip, tracks: PixelTracks, voted: Arrays, seed: int) -> Arrays
     """
     solved: Arrays = {}
     for _ in range(_ROUNDS):
-        found = _solve(clip, tracks, seed)
+        found = _solve(clip, tracks, seed, solved)
         if solved and found["registered"].sum() < solved["registered"].sum():
             break
         straight = _straight(tracks, found)
@@ -140,8 +140,10 @@ def _known(tracks: PixelTracks, voted: Arrays, solved: Arrays) -> list[pairs.Pai
     )
 
 
-def _solve(clip: Clip, tracks: PixelTracks, seed: int) -> Arrays:
+def _solve(clip: Clip, tracks: PixelTracks, seed: int, before: Arrays) -> Arrays:
+    """Cameras from the static tracks; `before`: what they were solved to be so far, if anything."""
     intrinsics, prior = _lens(clip)
+    travelled = bool(before) and cameras.RUNGS[int(before["rung"])] == "free"
     height, width = clip.frames.shape[1:3]
     good = (tracks.mobility < 0.5) & _textured(tracks)
     uv = tracks.uv[good].copy()
@@ -156,6 +158,7 @@ def _solve(clip: Clip, tracks: PixelTracks, seed: int) -> Arrays:
         (float(intrinsics[0, 2]), float(intrinsics[1, 2])),
         prior,
         seed,
+        start=float(before["intrinsics"][0, 0, 0]) if travelled else None,
     )
     points = np.full((len(tracks), 3), np.nan)
     points[good] = solution.points
@@ -174,12 +177,12 @@ def _solve(clip: Clip, tracks: PixelTracks, seed: int) -> Arrays:
 
 def _solved_intrinsics(
     start: Float64[np.ndarray, "3 3"], solution: cameras.Solution
-) -> Float64[np.ndarray, "3 3"]:
-    """The solver's lens for the pixels as they are, which need not be square."""
-    intrinsics = start.copy()
-    intrinsics[:2, :2] *= solution.focal / start[0, 0]
+) -> Float64[np.ndarray, "N 3 3"]:
+    """The solver's lens in each frame for the pixels as they are, which need not be square."""
+    intrinsics = np.repeat(start[None], len(solution.zoom), axis=0)
+    intrinsics[:, :2, :2] *= (solution.focal * solution.zoom / start[0, 0])[:, None, None]
     shift = np.subtract(solution.centre, start[:2, 2])
-    intrinsics[:2, 2] += shift * np.array([1.0, start[1, 1] / start[0, 0]])
+    intrinsics[:, :2, 2] += shift * np.array([1.0, start[1, 1] / start[0, 0]])
     return intrinsics
 
 
@@ -199,7 +202,7 @@ def _straightened(
     radial = float(solved["radial"])
     if radial == 0.0:
         return bank, tracks
-    intrinsics = solved["intrinsics"]
+    intrinsics = solved["intrinsics"][0]
     frames = np.stack([_undistorted(frame, intrinsics, radial) for frame in bank.frames])
     return FlowBank(frames), _straight(tracks, solved)
 
@@ -210,7 +213,7 @@ def _straight(tracks: PixelTracks, solved: Arrays) -> PixelTracks:
     if radial == 0.0:
         return tracks
     uv = tracks.uv.reshape(-1, 1, 2).astype(np.float64) - 0.5
-    corner = _cv_intrinsics(solved["intrinsics"])
+    corner = _cv_intrinsics(solved["intrinsics"][0])
     straight = cv2.undistortPoints(uv, corner, np.array([radial, 0, 0, 0]), P=corner) + 0.5
     return replace(tracks, uv=straight.reshape(tracks.uv.shape).astype(np.float32))
 
@@ -240,7 +243,7 @@ def _masks(
 def _depth(state: _State, solved: Arrays, report: Report) -> Arrays:
     """Depth as if nothing moved, and its confidence."""
     if cameras.RUNGS[int(solved["rung"])] != "free":
-        return _guessed_depth(state.dynamic.shape, solved["intrinsics"])
+        return _guessed_depth(state.dynamic.shape, np.array(solved["intrinsics"]))
     views = _views(state, solved)
     known = np.isfinite(solved["points"][:, 0]) & state.static
     sparse = Sparse(
@@ -250,20 +253,19 @@ def _depth(state: _State, solved: Arrays, report: Report) -> Arrays:
     return {"depth": 1.0 / inverse, "confidence": confidence}
 
 
-def _guessed_depth(shape: tuple[int, ...], intrinsics: np.ndarray) -> Arrays:
+def _guessed_depth(
+    shape: tuple[int, int, int], intrinsics: Float64[np.ndarray, "N 3 3"]
+) -> Arrays:
     """All points at distance 1: a picture on a sphere, the same one for every turn of a camera."""
-    count, height, width = shape
-    x = (np.arange(width) + 0.5 - intrinsics[0, 2]) / intrinsics[0, 0]
-    y = (np.arange(height)[:, None] + 0.5 - intrinsics[1, 2]) / intrinsics[1, 1]
-    z = (1.0 / np.sqrt(1.0 + x**2 + y**2)).astype(np.float32)
-    return {
-        "depth": np.repeat(z[None], count, axis=0),
-        "confidence": np.zeros(shape, np.float32),
-    }
+    focal, centre = intrinsics[:, [0, 1], [0, 1]], intrinsics[:, :2, 2]
+    x = (np.arange(shape[2]) + 0.5 - centre[:, :1]) / focal[:, :1]
+    y = (np.arange(shape[1]) + 0.5 - centre[:, 1:]) / focal[:, 1:]
+    z = 1.0 / np.sqrt(1.0 + x[:, None, :] ** 2 + y[:, :, None] ** 2)
+    return {"depth": z.astype(np.float32), "confidence": np.zeros(shape, np.float32)}
 
 
 def _views(state: _State, solved: Arrays) -> Views:
-    return Views(state.bank.grey, solved["intrinsics"], solved["world_from_camera"])
+    return Views(state.bank.grey, solved["intrinsics"][0], solved["world_from_camera"])
 
 
 def _motion(state: _State, solved: Arrays, dense: Arrays) -> Arrays:
@@ -311,7 +313,7 @@ def _scene(clip: Clip, state: _State, solved: Arrays, dense: Arrays, moved: Arra
         times=clip.times,
         cameras=Cameras(
             solved["world_from_camera"],
-            np.repeat(solved["intrinsics"][None], count, axis=0),
+            solved["intrinsics"],
             solved["registered"],
             np.full(count, float(solved["focal_sigma"])),
             cameras.RUNGS[int(solved["rung"])],
