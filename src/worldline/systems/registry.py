@@ -35,7 +35,7 @@ SYSTEMS = {
         System(
             "classic",
             "optical flow, structure from motion and triangulation; no networks, runs on a CPU",
-            "3",
+            "4",
             "worldline.systems.classic:classic",
         ),
     )

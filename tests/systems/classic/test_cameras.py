@@ -13,9 +13,13 @@ from worldline.systems.classic.lens import FocalPrior, default_prior
 HELD = FocalPrior(600.0, 0.0)
 
 
+def start(made, prior):
+    return sfm.Lens(prior.focal, made.centre)
+
+
 def solve(made, prior=HELD, visible=None):
     seen = made.visible if visible is None else visible
-    return cameras.solve(made.uv, seen, made.followed, made.size, made.centre, prior, 0)
+    return cameras.solve(made.uv, seen, made.followed, made.size, start(made, prior), prior, 0)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +120,7 @@ def test_tracks_that_mean_nothing_end_in_rotations_and_a_warning():
     made = rig("free", count=5, points=80)
     uv = np.random.default_rng(0).uniform(0, 380, made.uv.shape).astype(np.float32)
     seen = np.ones_like(made.visible)
-    found = cameras.solve(uv, seen, made.followed, made.size, made.centre, HELD, 0)
+    found = cameras.solve(uv, seen, made.followed, made.size, start(made, HELD), HELD, 0)
     assert np.isfinite(found.world_from_camera).all()
     if found.motion != "free":
         assert found.motion == "rotation" and "no 3D structure" in found.warnings[0]
@@ -192,7 +196,8 @@ def off_centre(prior, shift):
     """A path through a world whose pictures were cut out beside the middle of the lens."""
     made = rig("free", count=20, travel=4.0, noise=0.05, points=900)
     moved = made.uv + np.array(shift, np.float32)
-    return made, cameras.solve(moved, made.visible, made.followed, made.size, made.centre, prior, 0)
+    first = start(made, prior)
+    return made, cameras.solve(moved, made.visible, made.followed, made.size, first, prior, 0)
 
 
 def test_a_principal_point_beside_the_middle_is_followed_as_far_as_the_clip_tells():

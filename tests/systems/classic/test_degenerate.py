@@ -143,8 +143,17 @@ def test_a_zoom_on_the_spot(pan, tilt):
     assert any("zoom" in warning for warning in scene.provenance["warnings"])
     focal = np.asarray(scene.cameras.intrinsics)[:, 0, 0]
     assert focal / focal[0] == pytest.approx(lens / lens[0], rel=0.002)
+    assert abs(focal[0] - FOCAL) < 2.0 * np.asarray(scene.cameras.focal_sigma)[0]
     assert turn_errors(scene, made).max() < 0.2
     assert mean_iou(found(scene), made.moving) > 0.75 and accused(scene, made) < 0.03
+
+
+def test_travel_towards_a_wall_is_no_zoom():
+    """What stands before the wall tells it, though most tracks lie on it."""
+    made = film(COURT, path(8, travel=(0.0, 0.0, 1.5)))
+    scene = solve(made, known=False)
+    assert path_errors(scene, made).ate_percent < 2.0
+    assert accused(scene, made) < 0.01
 
 
 def test_a_zoom_of_a_lens_that_is_said_to_be_fixed():

@@ -139,9 +139,7 @@ def test_a_turn_known_from_the_cameras_is_a_homography():
     made = rig("rotation")
     _, model = pair(made, 0, 6)
     static = np.ones(len(made.uv), bool)
-    (known,) = known_cameras(
-        [model], as_tracks(made), static, lenses(made), made.world_from_camera
-    )
+    (known,) = known_cameras([model], as_tracks(made), static, lenses(made), made.world_from_camera)
     both = made.visible[:, 0] & made.visible[:, 6]
     assert known.planar
     assert known.error(made.exact[both, 0], made.exact[both, 6]).max() < 1e-3

@@ -1,7 +1,8 @@
 """From static tracks to cameras: which tracks, which frames and pairs, which focal length.
 
 A ladder, chosen by evidence: does the picture move at all? does turning explain it, or zooming
-and turning? If not, the camera travels and structure from motion finds it. Each rung needs less of the clip than the next.
+and turning? If not, the camera travels and structure from motion finds it. Each rung needs less
+of the clip than the next.
 """
 
 from dataclasses import dataclass, replace
@@ -29,7 +30,9 @@ from worldline.systems.classic.rotation import Panorama, drift, fit_panorama
 RUNGS: tuple[CameraMotion, ...] = ("free", "rotation", "still")
 _STILL = 0.6  # px: a picture whose points stray no farther was taken from a tripod
 _TURNING = 0.5  # px: rotations that leave no more than this explain everything
+_TURNED = 2.0  # px: and no more than this for all but a few, where a wall could pass for all
 _ZOOM = 0.03  # of log focal: lenses that change less are taken for one
+_ZOOMED = 1000  # tracks that tell a zoom from travel
 _SHARED = 30  # tracks that make two keyframes worth relating
 _MOST_KEYFRAMES = 30
 _MOST_SAMPLED = 240  # frames whose cells are filled with tracks for the last adjustment
@@ -65,23 +68,27 @@ def solve(
     visible: Bool[np.ndarray, "M N"],
     matched: Bool[np.ndarray, " M"],
     size: tuple[int, int],
-    centre: tuple[float, float],
+    lens: sfm.Lens,
     prior: FocalPrior,
     seed: int,
-    start: float | None = None,
+    *,
+    zooming: bool = True,
 ) -> Solution:
     """Cameras from tracks that are held to be static; `matched`: see `PixelTracks`.
 
-    start: a focal length near the right one, where one is known (else the prior's).
+    lens: what to start from; with a focal length near the right one, less can go wrong.
+    zooming: whether the focal length may change where the camera stays in its place.
     """
-    longer = max(size)
+    longer, centre = max(size), lens.centre
     if drift(uv, visible) < _STILL * longer / 640:
         return _still(uv, visible, centre, prior)
     chosen = _spread_out(uv, visible, matched, size, np.arange(visible.shape[1]))
     known = prior.focal if prior.sigma < 0.1 else None
 
     def turning(frames: np.ndarray, focal: float | None, zooming: bool = False) -> Panorama:
-        part = uv[chosen][:, frames], visible[chosen][:, frames]
+        some = np.flatnonzero(chosen)
+        some = some[:: max(1, len(some) // _ZOOMED)] if zooming else some
+        part = uv[some][:, frames], visible[some][:, frames]
         return fit_panorama(*part, centre, longer, focal, zooming=zooming)
 
     everything = np.arange(visible.shape[1])
@@ -92,12 +99,12 @@ def solve(
         if panorama.travel < max(_STILL * longer / 640, 0.5):
             return _still(uv, visible, centre, prior)
         return _turning(uv, visible, panorama, look.focal_sigma, centre)
-    if not prior.held:
+    if zooming and not prior.held:
         zoomed = turning(few, known, zooming=True)
-        if zoomed.residual < _TURNING * longer / 640 and np.ptp(np.log(zoomed.zoom)) > _ZOOM:
+        explained = max(zoomed.residual / _TURNING, zoomed.reach / _TURNED) < longer / 640
+        if explained and np.ptp(np.log(zoomed.zoom)) > _ZOOM:
             panorama = turning(everything, _likelier(zoomed, prior), zooming=True)
             return _turning(uv, visible, panorama, zoomed.focal_sigma, centre)
-    lens = sfm.Lens(start or prior.focal, centre)
     travelled = _travelling(uv, visible, matched, size, lens, prior, seed)
     if travelled is None:
         warning = (

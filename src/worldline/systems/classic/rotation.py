@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float32, Float64
 
 _FOCALS = np.geomspace(0.45, 3.0, 15)  # of the longer side: 96 to 19 degrees of view
 _FINER = 1.03
+_AS_GOOD = 0.03  # px
 _ROUNDS = 12
 
 
@@ -25,6 +26,8 @@ class Panorama:
     """Each frame's focal length over the first one's."""
     residual: float
     """Median distance in px between the tracks and what the rotations make of them."""
+    reach: float
+    """Distance in px that seven of eight views stay within."""
     focal_sigma: float
 
     @property
@@ -68,8 +71,8 @@ def fit_panorama(
         finer = [float(middle * _FINER**k) for k in (-4, -3, -2, -1, 1, 2, 3, 4)]
         fits += [_procrustes(rays_px, weight, f, zoom) for f in finer]
     best = min(fits, key=lambda fit: fit.residual)
-    # Focal lengths whose residual is within 10% of the best one's are as good as it.
-    close = [fit.focal for fit in fits if fit.residual < 1.1 * best.residual + 1e-3]
+    # Focal lengths whose residual is hardly larger than the best one's are as good as it.
+    close = [fit.focal for fit in fits if fit.residual < 1.1 * best.residual + _AS_GOOD]
     sigma = 0.0 if focal is not None else float(max(np.ptp(close) / 2, 0.07 * best.focal))
     return replace(best, focal_sigma=sigma)
 
@@ -97,8 +100,8 @@ def _procrustes(
             lens = _lenses(rays_px, turned, weight)
             lens *= focal / lens[0]
     rotations = rotations @ rotations[0].T
-    residual = float(np.median(error[seen])) if seen.any() else 0.0
-    return Panorama(rotations, focal, lens / focal, residual, 0.0)
+    residual, reach = np.quantile(error[seen], [0.5, 0.875]).tolist() if seen.any() else (0.0, 0.0)
+    return Panorama(rotations, focal, lens / focal, residual, reach, 0.0)
 
 
 def _rays(

@@ -14,6 +14,7 @@ from worldline.systems.classic.depth import Sparse, Views, static_depth
 from worldline.systems.classic.flowbank import FlowBank
 from worldline.systems.classic.matches import with_features
 from worldline.systems.classic.moving import carry_on, lift, moving_depth
+from worldline.systems.classic.sfm import Lens
 from worldline.systems.classic.tracks import ChainedTracker, PixelTracks
 from worldline.systems.listener import Report
 from worldline.systems.stages import Arrays, Stages
@@ -118,15 +119,35 @@ def _agreed(clip: Clip, tracks: PixelTracks, voted: Arrays, seed: int) -> Arrays
     solved: Arrays = {}
     for _ in range(_ROUNDS):
         found = _solve(clip, tracks, seed, solved)
+        if np.ptp(found["intrinsics"][:, 0, 0]) > 0:
+            found = _zoom_or_travel(clip, tracks, voted, seed, found)
         if solved and found["registered"].sum() < solved["registered"].sum():
             break
-        straight = _straight(tracks, found)
-        mobility = pairs.judged(straight, _known(straight, voted, found))
+        mobility = _judged(tracks, voted, found)
         solved = found | {"mobility": mobility}
         if np.mean((mobility < 0.5) != (tracks.mobility < 0.5)) < _SETTLED:
             break
         tracks = replace(tracks, mobility=mobility)
     return solved
+
+
+def _zoom_or_travel(
+    clip: Clip, tracks: PixelTracks, voted: Arrays, seed: int, zoomed: Arrays
+) -> Arrays:
+    """A zoom, unless travel sets less of the world in motion.
+
+    On a wall the two look alike, and the vote may have taken what stands before it for movers.
+    """
+    travelled = _solve(clip, tracks, seed, zoomed, zooming=False)
+    static = [np.mean(_judged(tracks, voted, one) < 0.5) for one in (zoomed, travelled)]
+    free = cameras.RUNGS[int(travelled["rung"])] == "free"
+    return travelled if free and static[1] > static[0] + _SETTLED else zoomed
+
+
+def _judged(tracks: PixelTracks, voted: Arrays, solved: Arrays) -> Float32[np.ndarray, " M"]:
+    """Probability that each track moves, by the solved cameras."""
+    straight = _straight(tracks, solved)
+    return pairs.judged(straight, _known(straight, voted, solved))
 
 
 def _known(tracks: PixelTracks, voted: Arrays, solved: Arrays) -> list[pairs.PairModel]:
@@ -140,10 +161,13 @@ def _known(tracks: PixelTracks, voted: Arrays, solved: Arrays) -> list[pairs.Pai
     )
 
 
-def _solve(clip: Clip, tracks: PixelTracks, seed: int, before: Arrays) -> Arrays:
+def _solve(
+    clip: Clip, tracks: PixelTracks, seed: int, before: Arrays, *, zooming: bool = True
+) -> Arrays:
     """Cameras from the static tracks; `before`: what they were solved to be so far, if anything."""
     intrinsics, prior = _lens(clip)
     travelled = bool(before) and cameras.RUNGS[int(before["rung"])] == "free"
+    focal = float(before["intrinsics"][0, 0, 0]) if travelled else prior.focal
     height, width = clip.frames.shape[1:3]
     good = (tracks.mobility < 0.5) & _textured(tracks)
     uv = tracks.uv[good].copy()
@@ -155,10 +179,10 @@ def _solve(clip: Clip, tracks: PixelTracks, seed: int, before: Arrays) -> Arrays
         tracks.visible[good],
         tracks.matched[good],
         (width, height),
-        (float(intrinsics[0, 2]), float(intrinsics[1, 2])),
+        Lens(focal, (float(intrinsics[0, 2]), float(intrinsics[1, 2]))),
         prior,
         seed,
-        start=float(before["intrinsics"][0, 0, 0]) if travelled else None,
+        zooming=zooming,
     )
     points = np.full((len(tracks), 3), np.nan)
     points[good] = solution.points
@@ -253,9 +277,7 @@ def _depth(state: _State, solved: Arrays, report: Report) -> Arrays:
     return {"depth": 1.0 / inverse, "confidence": confidence}
 
 
-def _guessed_depth(
-    shape: tuple[int, int, int], intrinsics: Float64[np.ndarray, "N 3 3"]
-) -> Arrays:
+def _guessed_depth(shape: tuple[int, int, int], intrinsics: Float64[np.ndarray, "N 3 3"]) -> Arrays:
     """All points at distance 1: a picture on a sphere, the same one for every turn of a camera."""
     focal, centre = intrinsics[:, [0, 1], [0, 1]], intrinsics[:, :2, 2]
     x = (np.arange(shape[2]) + 0.5 - centre[:, :1]) / focal[:, :1]
