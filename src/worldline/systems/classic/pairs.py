@@ -140,9 +140,9 @@ def vote_mobility(
     away = np.abs(place).max(axis=1, initial=0.0)
     rim = away > _RIM
     starts = [np.ones(len(few), bool), away > _BORDER, rim, place[:, 1] > 0.3]
-    for start in starts:
+    for k, start in enumerate(starts):
         models, static, noise = _settled(few, start, rounds)
-        if len(starts) == 4:
+        if k == 0:
             starts.append(~static)  # what the motion of most leaves over
         around = float(static[rim].mean()) if rim.any() else 1.0
         cost = noise / max(float(static.mean()) + around, 1e-6)
