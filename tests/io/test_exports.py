@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from worldline.errors import StorageError
-from worldline.io.npz import write_npz
-from worldline.io.ply import write_ply
+from worldline.errors import InputError, StorageError
+from worldline.io.exports.npz import write_npz
+from worldline.io.exports.ply import write_ply
 from worldline.scene import Cameras, PointCloud, Scene, StillField
 
 N, H, W = 3, 4, 6
@@ -83,3 +83,29 @@ def test_a_refusing_disk_leaves_what_was_there(scene: Scene, tmp_path: Path) -> 
         with pytest.raises(StorageError, match="nothing was written"):
             write(what, tmp_path / "taken")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_scene_exports_itself_by_the_ending_of_a_path(scene: Scene, tmp_path: Path) -> None:
+    written = scene.export(tmp_path / "at1.ply", at=1, max_points=20)
+    cloud = scene.complete(at=1, max_points=20)
+    assert np.array_equal(read_by_hand(written)["x"], cloud.xyz[:, 0])
+    with pytest.raises(InputError, match="exists already; pass overwrite=True"):
+        scene.export(written)
+    scene.export(written, min_confidence=0.5, overwrite=True)
+    assert (read_by_hand(written)["confidence"] >= 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "message"),
+    [
+        ("cloud.abc", {}, "does not tell its format; say which: .*ply"),
+        ("cloud", {"to": "abc"}, "there is no format 'abc'; there is: .*ply"),
+        ("cloud.ply", {"when": 3}, "no choice 'when'; there is: at"),
+    ],
+)
+def test_what_cannot_be_exported_is_told(
+    scene: Scene, tmp_path: Path, path: str, more: dict, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        scene.export(tmp_path / path, **more)
+    assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""The command line: `worldline reconstruct`, `info`, `doctor` and `demo`."""
+"""The command line: `worldline reconstruct`, `info`, `export`, `doctor` and `demo`."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -48,7 +48,14 @@ def _run(arguments: list[str]) -> int:
 def _verbs() -> dict[str, Callable[..., Any]]:
     from worldline.cli.demo import demo
     from worldline.cli.doctor import doctor
+    from worldline.cli.export import export
     from worldline.cli.info import info
     from worldline.cli.reconstruct import reconstruct
 
-    return {"reconstruct": reconstruct, "info": info, "doctor": doctor, "demo": demo}
+    return {
+        "reconstruct": reconstruct,
+        "info": info,
+        "export": export,
+        "doctor": doctor,
+        "demo": demo,
+    }

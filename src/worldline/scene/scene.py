@@ -1,6 +1,7 @@
 """The Scene: one 4D representation that every system makes and everything else reads."""
 
-from dataclasses import dataclass, field
+import importlib
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,21 @@ class Scene:
         when the disk refuses.
         """
         write_scene_files(self, path, overwrite=overwrite)
+
+    def export(self, path: str | Path, to: str | None = None, **choices: Any) -> Path:
+        """Write the scene in a format that other programs read; returns the path.
+
+        to: a name in `worldline.io.exports.FORMATS`; None takes what the path's ending stands for.
+        choices: fields of `worldline.io.exports.Choices`, such as at=10 or overwrite=True.
+
+        Raises InputError for a format or choice that there is not, or a path that may not be
+        replaced, StorageError when the disk refuses.
+        """
+        exports = importlib.import_module("worldline.io.exports")  # stands above this floor
+        known = [one.name for one in fields(exports.Choices)]
+        if unknown := sorted(set(choices) - set(known)):
+            raise InputError(f"export() has no choice {unknown[0]!r}; there is: {', '.join(known)}")
+        return exports.export(self, path, to, exports.Choices(**choices))
 
     def _asked(
         self, i: int, at: At, pixels: Num[np.ndarray, "M 2"] | None

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from worldline.scene import PointCloud
+from worldline.io.exports.registry import Choices
+from worldline.scene import PointCloud, Scene
 from worldline.scene.store import atomic_file, flush
 
 # name, numpy type, PLY type: one vertex as it lies in the file
@@ -20,6 +21,12 @@ _PROPERTIES = (
     ("frame", "<i4", "int"),
 )
 _VERTEX = np.dtype([(name, code) for name, code, _ in _PROPERTIES])
+
+
+def export_ply(scene: Scene, path: Path, choices: Choices) -> None:
+    """All points gathered at `choices.at`."""
+    cloud = scene.complete(choices.at, choices.max_points, min_confidence=choices.min_confidence)
+    write_ply(cloud, path)
 
 
 def write_ply(cloud: PointCloud, path: str | Path) -> None:

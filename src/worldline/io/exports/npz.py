@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from worldline.io.exports.registry import Choices
 from worldline.scene import Scene
 from worldline.scene.store import atomic_file
 
@@ -14,6 +15,11 @@ CONVENTIONS = (
     "centre at (0.5, 0.5). `intrinsics` are in pixels of the input (`original_size`, lens "
     "distortion undone), `intrinsics_working` in pixels of frames, depth, confidence and dynamic."
 )
+
+
+def export_npz(scene: Scene, path: Path, _choices: Choices) -> None:
+    """All arrays of the scene, the frames among them."""
+    write_npz(scene, path)
 
 
 def write_npz(scene: Scene, path: str | Path, *, frames: bool = True) -> None:

@@ -1,0 +1,99 @@
+"""What a scene can be written as. A new format is one file beside this one and one line here."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from worldline.errors import InputError
+
+if TYPE_CHECKING:
+    from worldline.scene import Scene
+    from worldline.scene.timing import At
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a format leaves to the user; each takes the ones that mean something to it.
+
+    at: when points are gathered: a frame index (int) or seconds (float).
+    max_points: of a cloud, drawn evenly over the frames.
+    min_confidence: points whose depth is less sure are left out; None keeps all.
+    overwrite: replace what is there, as long as it is an export of the same format.
+    """
+
+    at: "At" = 0
+    max_points: int | None = 1_000_000
+    min_confidence: float | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way to write a scene.
+
+    ending: of the file's name, "" for a folder.
+    loader: "package.module:function", imported when it is first used; the function is
+        `(scene: Scene, path: Path, choices: Choices) -> None` and leaves the whole export or
+        nothing at `path`.
+    extra: what to install beside worldline, as in `pip install worldline[usd]`.
+    """
+
+    name: str
+    ending: str
+    summary: str
+    loader: str
+    extra: str = ""
+
+    def load(self) -> Callable[["Scene", Path, Choices], None]:
+        """Import the function that writes. InputError where a library of it is missing."""
+        module, _, function = self.loader.partition(":")
+        try:
+            return getattr(importlib.import_module(module), function)
+        except ModuleNotFoundError as error:
+            if not self.extra or (error.name or "").startswith("worldline"):
+                raise
+            raise InputError(
+                f"to write {self.name}, {error.name} is needed: "
+                f"pip install 'worldline[{self.extra}]'"
+            ) from error
+
+
+_HOME = "worldline.io.exports"
+FORMATS = {
+    one.name: one
+    for one in (
+        Format("ply", ".ply", "all points gathered at one time", f"{_HOME}.ply:export_ply"),
+        Format("npz", ".npz", "cameras, depth and masks as arrays", f"{_HOME}.npz:export_npz"),
+    )
+}
+
+
+def export(
+    scene: "Scene", path: str | Path, to: str | None = None, choices: Choices | None = None
+) -> Path:
+    """Write the scene in a format that other programs read; the path that was written.
+
+    to: a name in `FORMATS`; None takes the one that the path's ending stands for.
+    Raises InputError for a format that there is not or a path that may not be replaced,
+    StorageError when the disk refuses.
+    """
+    path, choices = Path(path), choices or Choices()
+    form = _find(to, path)
+    if form.ending and path.exists() and not choices.overwrite:
+        raise InputError(f"{path} exists already; pass overwrite=True to replace it")
+    form.load()(scene, path, choices)
+    return path
+
+
+def _find(to: str | None, path: Path) -> Format:
+    if to is None:
+        ending = "".join(path.suffixes[-1:]).lower()
+        fitting = [one for one in FORMATS.values() if ending and one.ending == ending]
+        if not fitting:
+            raise InputError(f"{path} does not tell its format; say which: {', '.join(FORMATS)}")
+        return fitting[0]
+    if to not in FORMATS:
+        raise InputError(f"there is no format {to!r}; there is: {', '.join(FORMATS)}")
+    return FORMATS[to]
