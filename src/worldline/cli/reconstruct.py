@@ -11,6 +11,7 @@ from worldline.cli.options import (
     Number,
     Picture,
     Pixels,
+    Source,
     SystemName,
     Text,
     Whole,
@@ -31,6 +32,9 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
     size: Pixels = 640,
     focal: Number = None,
     intrinsics: Text = None,
+    cameras_from: Source = None,
+    depth_from: Source = None,
+    masks_from: Source = None,
     seed: Whole = 0,
     overwrite: Flag = False,
     sheet: Picture = None,
@@ -52,6 +56,9 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         size: longest side to work at, in pixels; never enlarges; None: as it is.
         focal: focal length in pixels of the original, if it is known.
         intrinsics: fx,fy,cx,cy[,k1,k2,p1,p2[,k3]] in pixels of the original, or a .json or .npz.
+        cameras_from: known cameras: COLMAP model, transforms.json, TUM .txt or .npz.
+        depth_from: known depth: folder of 16-bit .png, .exr or .npy, or an .npz; 0 or NaN: unknown.
+        masks_from: what is known to move: folder of .png (white moves) or .npy, or an .npz.
         seed: of all random choices.
         overwrite: replace the scene that is at OUT.
         sheet: write a picture of frames, depth, masks and tracks to this PNG.
@@ -73,6 +80,9 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
             size=size,
             focal=focal,
             intrinsics=None if intrinsics is None else parse_intrinsics(intrinsics),
+            cameras_from=cameras_from,
+            depth_from=depth_from,
+            masks_from=masks_from,
             seed=seed,
             overwrite=overwrite,
             listener=listener,

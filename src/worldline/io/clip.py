@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Clip:
     is_video: bool  # True: consecutive frames; False: stills, whose times are only their order
     notes: tuple[str, ...] = ()  # what a user should know, one sentence each
     stride: int = 1  # every stride-th frame was kept
+    # What is known beforehand; NaN in them, or None for all: unknown.
+    known_poses: Float64[np.ndarray, "N 4 4"] | None = None  # world_from_camera, in any world
+    known_intrinsics: Float64[np.ndarray, "N 3 3"] | None = None  # where they are not all alike
+    known_depth: Float32[np.ndarray, "N H W"] | None = None  # in the units of known_poses
+    known_dynamic: Float32[np.ndarray, "N H W"] | None = None  # 1: moving, 0: static
 
     def kept_line(self) -> str:
         """Say what was kept, e.g. "kept 48 of 96 frames (stride 2), 480x270 of 1920x1080"."""

@@ -13,6 +13,7 @@ from PIL import Image
 from worldline.errors import InputError
 from worldline.io.clip import Clip
 from worldline.io.lens import Lens, given_lens, undistort
+from worldline.io.priors import Kept, known_cameras, known_maps
 from worldline.io.selection import Progress, Reading, Selection
 from worldline.io.stills import (
     IMAGE_SUFFIXES,
@@ -36,6 +37,9 @@ def read_clip(  # noqa: PLR0913 # one name for each choice a user has
     size: int | None = 640,
     focal: float | None = None,
     intrinsics: str | Path | Sequence[float] | None = None,
+    cameras_from: str | Path | None = None,
+    depth_from: str | Path | None = None,
+    masks_from: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Clip:
     """Read a video, a folder of images, a glob such as "shots/*.jpg", or one image.
@@ -54,6 +58,8 @@ def read_clip(  # noqa: PLR0913 # one name for each choice a user has
         intrinsics: (fx, fy, cx, cy[, k1, k2, p1, p2[, k3]]) in pixels of the upright original,
             whose top-left pixel has its centre at (0.5, 0.5), or a .json or .npz file with them
             (`worldline.io.lens.given_lens` says how). Distortion is undone.
+        cameras_from, depth_from, masks_from: files or folders of what is known beforehand;
+            `worldline.io.priors` says which.
         progress: called with the frames kept so far, and how many it will be where that is known.
 
     Raises:
@@ -67,7 +73,17 @@ def read_clip(  # noqa: PLR0913 # one name for each choice a user has
         if found.is_video
         else read_stills(found.files, selection, progress)
     )
+    known = _known(reading, selection, cameras_from, depth_from, masks_from)
+    shared = _shared_intrinsics(known)
+    if shared is not None and lens is not None:
+        raise InputError("--cameras-from tells the lens, which is also given: give it once.")
     K, distortion, K_source, lens_notes = _look_through(reading, lens)
+    if shared is not None:
+        K, K_source = shared, "given"
+    if distortion is not None and (depth_from or masks_from):
+        raise InputError(
+            "depth or masks are given for frames with lens distortion: undistort all first."
+        )
     return Clip(
         frames=reading.frames,
         times=reading.times,
@@ -81,7 +97,53 @@ def read_clip(  # noqa: PLR0913 # one name for each choice a user has
         is_video=found.is_video,
         notes=(*found.notes, *reading.notes, *lens_notes),
         stride=stride,
+        **known,
     )
+
+
+def _known(
+    reading: Reading,
+    selection: Selection,
+    cameras: str | Path | None,
+    depth: str | Path | None,
+    masks: str | Path | None,
+) -> dict[str, np.ndarray]:
+    """The clip's fields of what is known beforehand."""
+    height, width = reading.frames.shape[1:3]
+    kept = Kept(
+        reading.times,
+        reading.names,
+        reading.total,
+        selection.stride,
+        reading.original_size,
+        (width, height),
+    )
+    known: dict[str, np.ndarray] = {}
+    if cameras is not None:
+        known["known_poses"], known["known_intrinsics"] = known_cameras(Path(cameras), kept)
+    if depth is not None:
+        known["known_depth"] = known_maps(Path(depth), kept, "depth")
+    if masks is not None:
+        known["known_dynamic"] = known_maps(Path(masks), kept, "masks")
+    return known
+
+
+def _shared_intrinsics(known: dict[str, np.ndarray]) -> np.ndarray | None:
+    """The first frame's intrinsics, where cameras tell any; unknown ones become its like.
+
+    Intrinsics that are all alike leave `known`: they are the clip's.
+    """
+    intrinsics = known.get("known_intrinsics")
+    if intrinsics is None:
+        return None
+    there = np.isfinite(intrinsics).all(axis=(1, 2))
+    nearest = np.abs(np.flatnonzero(there)[:, None] - np.arange(len(there)))
+    if there.any():
+        known["known_intrinsics"] = intrinsics[np.flatnonzero(there)[nearest.argmin(axis=0)]]
+    if not there.any() or np.ptp(known["known_intrinsics"], axis=0).max() < 1e-9:
+        first = known.pop("known_intrinsics")[0]
+        return first if there.any() else None
+    return known["known_intrinsics"][0]
 
 
 @dataclass(frozen=True)

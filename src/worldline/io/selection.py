@@ -114,3 +114,4 @@ class Reading:
     original_size: tuple[int, int]
     focal: float | None = None  # original pixels, from the source's own metadata
     notes: list[str] = field(default_factory=list)
+    names: tuple[str, ...] = ()  # of the files that the frames are; empty for a video

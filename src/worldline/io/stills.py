@@ -133,7 +133,8 @@ def read_stills(
     ]
     notes += selection.cut_notes(len(frames), len(in_range))
     times = np.array([time for time, _ in chosen], np.float64)
-    return Reading(stacked(frames), times, len(in_range), original, focal, notes)
+    names = tuple(file.name for _, file in chosen)
+    return Reading(stacked(frames), times, len(in_range), original, focal, notes, names)
 
 
 def read_header(file: Path) -> Header:

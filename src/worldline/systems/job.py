@@ -26,6 +26,7 @@ from worldline.systems.listener import Report, StageListener
 from worldline.systems.registry import System, find_system
 from worldline.systems.stages import Arrays, Stages
 
+_FILES = ("intrinsics", "cameras_from", "depth_from", "masks_from")  # choices that may be files
 _LIBRARIES = ("torch", "numpy", "opencv-python-headless", "pycolmap", "av")
 
 
@@ -41,6 +42,9 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
     size: int | None = 640,
     focal: float | None = None,
     intrinsics: str | Path | Sequence[float] | None = None,
+    cameras_from: str | Path | None = None,
+    depth_from: str | Path | None = None,
+    masks_from: str | Path | None = None,
     seed: int = 0,
     overwrite: bool = False,
     listener: StageListener | None = None,
@@ -61,6 +65,12 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         focal: focal length in pixels of the upright original; None: from metadata, or estimated.
         intrinsics: (fx, fy, cx, cy[, k1, k2, p1, p2[, k3]]) in pixels of the upright original,
             or a .json or .npz file with them; distortion is undone.
+        cameras_from: cameras that are known: a COLMAP model, nerfstudio's transforms.json, a TUM
+            trajectory or an .npz; their units become the scene's. NaN, or none for a frame:
+            unknown, and solved.
+        depth_from: depth that is known, in the units of the cameras: a folder of 16-bit .png
+            (with a `unit` in meta.json), .exr or .npy, or an .npz. NaN (0 in .png): unknown.
+        masks_from: what is known to move: a folder of .png (white moves) or .npy, or an .npz.
         seed: of every random choice; the same source, settings and seed give the same scene.
         overwrite: replace the scene that is at `out`.
         listener: is told of each stage.
@@ -79,6 +89,9 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         "size": size,
         "focal": focal,
         "intrinsics": intrinsics,
+        "cameras_from": cameras_from,
+        "depth_from": depth_from,
+        "masks_from": masks_from,
     }
     target = None if out is None else _checked_target(Path(out), overwrite)
     folder = None if target is None else target.with_name(f".{target.name}.partial")
@@ -119,8 +132,8 @@ def _key(source: str | Path, system: System, choices: dict[str, Any], seed: int)
         "system": [system.name, system.revision],
         "libraries": _versions(),
         "source": _identity(source),
-        "choices": {**choices, "intrinsics": None},
-        "intrinsics": _identity_or_numbers(choices["intrinsics"]),
+        "choices": {name: choice for name, choice in choices.items() if name not in _FILES},
+        "files": [_identity_or_numbers(choices[name]) for name in _FILES],
         "seed": seed,
     }
     return hashlib.sha256(to_json(parts).encode()).hexdigest()
@@ -139,12 +152,12 @@ def _identity(source: str | Path) -> list[Any]:
     return [str(path)]
 
 
-def _identity_or_numbers(intrinsics: str | Path | Sequence[float] | None) -> list[Any] | None:
-    if intrinsics is None:
+def _identity_or_numbers(given: str | Path | Sequence[float] | None) -> list[Any] | None:
+    if given is None:
         return None
-    if isinstance(intrinsics, str | Path):
-        return _identity(intrinsics)
-    return [float(number) for number in intrinsics]
+    if isinstance(given, str | Path):
+        return _identity(given)
+    return [float(number) for number in given]
 
 
 def _read(source: str | Path, choices: dict[str, Any], report: Report) -> Clip:
@@ -171,9 +184,9 @@ def _provenance(
     scene: Scene, clip: Clip, stages: Stages, system: System, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Where the scene comes from: what the system says of it, and all that `reconstruct` knows."""
-    given = settings["intrinsics"]
-    if isinstance(given, str | Path):
-        settings = settings | {"intrinsics": Path(given).name}
+    for name in _FILES:
+        if isinstance(settings[name], str | Path):
+            settings = settings | {name: Path(settings[name]).name}
     known = {
         "worldline": worldline.__version__,
         "system": system.name,

@@ -59,6 +59,11 @@ class Rig:
         return self.size[0] / 2, self.size[1] / 2
 
 
+def lenses(made) -> np.ndarray:
+    """The intrinsics once for each frame."""
+    return np.repeat(made.intrinsics[None], len(made.world_from_camera), axis=0)
+
+
 def rig(  # noqa: PLR0917 # a knob for each way that clips differ
     kind: str,
     count: int = 12,

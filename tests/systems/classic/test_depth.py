@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_worlds import Plane, planes, slide_poses
+from small_worlds import Plane, lenses, planes, slide_poses
 
 from worldline.systems.classic.depth import Sparse, Views, choose_partners, static_depth
 
@@ -13,7 +13,7 @@ NEAR = Plane((-0.6, -0.5, 3), (1, 0, 0), (0, 1, 0), extent=(1.2, 1.0), seed=3, t
 
 def scene(parts, count=7, step=0.12):
     made = planes(parts, slide_poses(count, step))
-    return made, Views(made.grey.copy(), made.intrinsics, made.world_from_camera)
+    return made, Views(made.grey.copy(), lenses(made), made.world_from_camera)
 
 
 def some_points(made, every=17):
@@ -85,7 +85,7 @@ def test_moving_pixels_are_never_measured_but_filled_from_around_them():
 def test_cameras_at_one_place_measure_nothing():
     made, _ = scene([SLANTED], count=3)
     poses = np.tile(np.eye(4), (3, 1, 1))
-    views = Views(np.repeat(made.grey[:1], 3, axis=0), made.intrinsics, poses)
+    views = Views(np.repeat(made.grey[:1], 3, axis=0), lenses(made), poses)
     frames = np.repeat(made.frames[:1], 3, axis=0)
     nothing = np.zeros(made.depth.shape, np.float32)
     inverse, confidence = static_depth(views, some_points(made), nothing, frames)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_worlds import rig
+from small_worlds import lenses, rig
 
 from worldline.systems.classic.pairs import (
     PairModel,
@@ -108,11 +108,6 @@ def test_tracks_seen_in_no_pair_keep_no_opinion():
     visible[0, 3] = True
     voted, _ = vote_mobility(replace(as_tracks(made), visible=visible), made.size)
     assert voted.mobility[0] == 0.5
-
-
-def lenses(made):
-    """Intrinsics of each frame."""
-    return np.repeat(made.intrinsics[None], made.uv.shape[1], axis=0)
 
 
 def test_solved_cameras_take_over_and_leave_movers_nothing_to_bend():

@@ -61,6 +61,8 @@ class Solution:
     points: Float64[np.ndarray, "M 3"]
     """World point of each track that was given, NaN where it has none."""
     warnings: tuple[str, ...] = ()
+    unit: float = 1.0
+    """Length of one of its units in those of poses that were known; 1 where none were."""
 
 
 def solve(
@@ -82,7 +84,7 @@ def solve(
     longer, centre = max(size), lens.centre
     if drift(uv, visible) < _STILL * longer / 640:
         return _still(uv, visible, centre, prior)
-    chosen = _spread_out(uv, visible, matched, size, np.arange(visible.shape[1]))
+    chosen = spread_out(uv, visible, matched, size, np.arange(visible.shape[1]))
     known = prior.focal if prior.sigma < 0.1 else None
 
     def turning(frames: np.ndarray, focal: float | None, zooming: bool = False) -> Panorama:
@@ -186,7 +188,7 @@ def _travelling(
     seed: int,
 ) -> Solution | None:
     keys = keyframes(uv, visible, size)
-    chosen = np.flatnonzero(_spread_out(uv, visible, matched, size, keys))
+    chosen = np.flatnonzero(spread_out(uv, visible, matched, size, keys))
     key_frames = sfm.Frames(uv[chosen][:, keys], visible[chosen][:, keys], size)
     mapped = _mapped(key_frames, lens, prior, seed)
     if mapped is None:
@@ -196,7 +198,7 @@ def _travelling(
     structure, focal_sigma = _refine(frames, matched, structure, prior)
     if np.isfinite(structure.points[:, 0]).sum() < _FEWEST_POINTS:
         return None
-    return _in_first_camera(frames, structure, focal_sigma)
+    return replace(in_first_camera(frames, structure, focal_sigma), unit=1.0)
 
 
 def _mapped(
@@ -263,7 +265,7 @@ def graph(visible: Bool[np.ndarray, "M K"]) -> list[tuple[int, int]]:
     return [(int(i), int(j)) for i, j in zip(a[related], b[related], strict=True)]
 
 
-def _spread_out(
+def spread_out(
     uv: np.ndarray,
     visible: np.ndarray,
     matched: np.ndarray,
@@ -306,7 +308,7 @@ def _all_frames(
     poses[keys], registered[keys] = mapped.camera_from_world, mapped.registered
     points = np.full((len(frames.uv), 3), np.nan)
     points[chosen] = mapped.points
-    structure = _resected(frames, sfm.Structure(poses, registered, points, mapped.lens))
+    structure = resected(frames, sfm.Structure(poses, registered, points, mapped.lens))
     for _ in range(_ROUNDS):
         if structure.registered.all():
             break
@@ -314,7 +316,7 @@ def _all_frames(
         # What is known now, without the views that contradict it, may reach frames left out.
         known = inliers(frames, structure, _CONTRADICTED)
         structure = replace(structure, points=triangulated(known, structure))
-        structure = _resected(frames, _trusted(frames, structure))
+        structure = resected(frames, _trusted(frames, structure))
         if int(structure.registered.sum()) <= before:
             break
     return structure
@@ -327,7 +329,7 @@ def _trusted(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
     return replace(structure, registered=structure.registered & (share > _SUPPORT))
 
 
-def _resected(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
+def resected(frames: sfm.Frames, structure: sfm.Structure) -> sfm.Structure:
     """Frames without a pose given the one from which their known points are seen."""
     poses, registered = structure.camera_from_world.copy(), structure.registered.copy()
     for t in np.flatnonzero(~registered):
@@ -350,7 +352,7 @@ def _refine(
     """
     count = frames.visible.shape[1]
     adjusted = np.unique(np.linspace(0, count - 1, min(count, _MOST_SAMPLED)).astype(int))
-    chosen = _spread_out(frames.uv, frames.visible, matched, frames.size, adjusted, per_cell=1)
+    chosen = spread_out(frames.uv, frames.visible, matched, frames.size, adjusted, per_cell=1)
     part = replace(frames, uv=frames.uv[chosen], visible=frames.visible[chosen])
     structure = replace(structure, points=structure.points[chosen])
     for most in (8.0, 4.0):
@@ -367,7 +369,7 @@ def _refine(
     return trusted if trusted.registered.sum() >= 2 else structure, sigma
 
 
-def _in_first_camera(frames: sfm.Frames, structure: sfm.Structure, focal_sigma: float) -> Solution:
+def in_first_camera(frames: sfm.Frames, structure: sfm.Structure, focal_sigma: float) -> Solution:
     """The solution moved into the first camera's axes, the median point at distance 1."""
     visible, count = frames.visible, frames.visible.shape[1]
     camera_from_world = _interpolated(structure.camera_from_world, structure.registered)
@@ -401,6 +403,7 @@ def _in_first_camera(frames: sfm.Frames, structure: sfm.Structure, focal_sigma: 
         zoom=np.ones(count),
         points=points,
         warnings=warnings,
+        unit=1.0 / scale,
     )
 
 

@@ -33,7 +33,7 @@ class Views:
     """Frames and their cameras, as depth estimation wants them."""
 
     grey: UInt8[np.ndarray, "N H W"]
-    intrinsics: Float64[np.ndarray, "3 3"]
+    intrinsics: Float64[np.ndarray, "N 3 3"]
     world_from_camera: Float64[np.ndarray, "N 4 4"]
 
     def relative(self, i: int, j: int) -> tuple[np.ndarray, np.ndarray]:
@@ -41,7 +41,7 @@ class Views:
 
         Both are in homogeneous pixels of frame j.
         """
-        k, k_inverse = self.intrinsics, np.linalg.inv(self.intrinsics)
+        k, k_inverse = self.intrinsics[j], np.linalg.inv(self.intrinsics[i])
         j_from_i = np.linalg.inv(self.world_from_camera[j]) @ self.world_from_camera[i]
         return k @ j_from_i[:3, :3] @ k_inverse, k @ j_from_i[:3, 3]
 

@@ -10,8 +10,10 @@ from worldline.io.clip import Clip
 from worldline.scene import Cameras, Scene, StillField, TrackField
 from worldline.scene.motion import MotionField
 from worldline.systems.classic import cameras, lens, masks, pairs
+from worldline.systems.classic.completion import complete
 from worldline.systems.classic.depth import Sparse, Views, static_depth
 from worldline.systems.classic.flowbank import FlowBank
+from worldline.systems.classic.known import known_solution
 from worldline.systems.classic.matches import with_features
 from worldline.systems.classic.moving import carry_on, lift, moving_depth
 from worldline.systems.classic.sfm import Lens
@@ -22,6 +24,7 @@ from worldline.systems.stages import Arrays, Stages
 _TEXTURED = 2.0  # (grey levels/px)^2: tracks plainer than this drift, and are kept from the cameras
 _ROUNDS = 3  # of solving cameras and judging tracks by them
 _SETTLED = 0.03  # share of the tracks that may change sides when both agree
+_KNOWN = np.float32(1000.0)  # confidence of depth that was known beforehand
 _ENOUGH = 120  # textured tracks a frame; with fewer, plainer ones must do
 
 
@@ -46,24 +49,27 @@ def classic(clip: Clip, stages: Stages, *, seed: int) -> Scene:
         return _single(clip)
     bank = FlowBank(clip.frames)
     tracks = _tracks(clip, bank, stages, seed)
-    voted = stages.run("mobility", lambda report: _mobility(tracks, clip.frames.shape[2:0:-1]))
+    voted = stages.run("mobility", lambda report: _mobility(clip, tracks))
     tracks = replace(tracks, mobility=voted["mobility"])
     solved = stages.run("cameras", lambda report: _agreed(clip, tracks, voted, seed))
     tracks = replace(tracks, mobility=solved["mobility"])
     bank, tracks = _straightened(bank, tracks, solved)
-    found = stages.run("masks", lambda report: _masks(bank, tracks, voted, solved, report))
+    found = stages.run("masks", lambda report: _masks(clip, bank, tracks, voted, solved, report))
     state = _State(bank, tracks, found["static"], found["dynamic"])
-    dense = stages.run("depth", lambda report: _depth(state, solved, report))
-    moved = stages.run("motion", lambda report: _motion(state, solved, dense))
+    dense = stages.run("depth", lambda report: _depth(clip, state, solved, report))
+    moved = stages.run("motion", lambda report: _motion(clip, state, solved, dense))
     return _scene(clip, state, solved, dense, moved)
 
 
 def _single(clip: Clip) -> Scene:
-    """One frame: a picture with a camera, its depth unknown."""
+    """One frame: a picture with a camera, its depth and motion unknown unless they were told."""
     height, width = clip.frames.shape[1:3]
     intrinsics, prior = _lens(clip)
-    unknown = np.full((1, height, width), np.nan, np.float32)
+    depth = np.full((1, height, width), np.nan, np.float32)
     zero = np.zeros((1, height, width), np.float32)
+    warnings = ["one frame does not tell depth: it is unknown (NaN)"]
+    if clip.known_depth is not None:
+        depth, warnings = np.where(clip.known_depth > 0, clip.known_depth, depth), []
     return Scene(
         frames=clip.frames,
         times=clip.times,
@@ -75,12 +81,12 @@ def _single(clip: Clip) -> Scene:
             "unknown",
             clip.distortion,
         ),
-        depth=unknown,
-        confidence=zero,
-        dynamic=zero.copy(),
+        depth=depth,
+        confidence=np.where(np.isfinite(depth), _KNOWN, zero),
+        dynamic=zero if clip.known_dynamic is None else np.nan_to_num(clip.known_dynamic),
         motion=StillField(height, width),
         original_size=clip.original_size,
-        provenance={"warnings": ["one frame does not tell depth: it is unknown (NaN)"]},
+        provenance={"warnings": warnings},
     )
 
 
@@ -105,9 +111,21 @@ def _tracks(clip: Clip, bank: FlowBank, stages: Stages, seed: int) -> PixelTrack
     return PixelTracks(**stages.run("tracks", make))
 
 
-def _mobility(tracks: PixelTracks, size: tuple[int, int]) -> Arrays:
-    voted, models = pairs.vote_mobility(tracks, size)
-    return {"mobility": voted.mobility, **pairs.pack(models)}
+def _mobility(clip: Clip, tracks: PixelTracks) -> Arrays:
+    voted, models = pairs.vote_mobility(tracks, clip.frames.shape[2:0:-1])
+    return {"mobility": _told(clip, tracks, voted.mobility), **pairs.pack(models)}
+
+
+def _told(
+    clip: Clip, tracks: PixelTracks, mobility: Float32[np.ndarray, " M"]
+) -> Float32[np.ndarray, " M"]:
+    """The tracks' mobility where the clip comes with masks: what they say of most of a life."""
+    if clip.known_dynamic is None:
+        return mobility
+    over = masks.look_up(clip.known_dynamic, tracks.uv)
+    known = tracks.visible & np.isfinite(over)
+    share = (np.nan_to_num(over) * known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.where(known.any(axis=1), share > 0.5, mobility).astype(np.float32)
 
 
 def _agreed(clip: Clip, tracks: PixelTracks, voted: Arrays, seed: int) -> Arrays:
@@ -119,11 +137,11 @@ def _agreed(clip: Clip, tracks: PixelTracks, voted: Arrays, seed: int) -> Arrays
     solved: Arrays = {}
     for _ in range(_ROUNDS):
         found = _solve(clip, tracks, seed, solved)
-        if np.ptp(found["intrinsics"][:, 0, 0]) > 0:
+        if clip.known_poses is None and np.ptp(found["intrinsics"][:, 0, 0]) > 0:
             found = _zoom_or_travel(clip, tracks, voted, seed, found)
         if solved and found["registered"].sum() < solved["registered"].sum():
             break
-        mobility = _judged(tracks, voted, found)
+        mobility = _told(clip, tracks, _judged(tracks, voted, found))
         solved = found | {"mobility": mobility}
         if np.mean((mobility < 0.5) != (tracks.mobility < 0.5)) < _SETTLED:
             break
@@ -170,33 +188,46 @@ def _solve(
     focal = float(before["intrinsics"][0, 0, 0]) if travelled else prior.focal
     height, width = clip.frames.shape[1:3]
     good = (tracks.mobility < 0.5) & _textured(tracks)
-    uv = tracks.uv[good].copy()
-    # The solver knows one focal length: pixels are made square where two were given.
-    uv[..., 1] = (uv[..., 1] - intrinsics[1, 2]) * (intrinsics[0, 0] / intrinsics[1, 1])
-    uv[..., 1] += intrinsics[1, 2]
-    solution = cameras.solve(
-        uv,
+    given = (
+        _through_one_lens(tracks.uv[good], clip.known_intrinsics, intrinsics),
         tracks.visible[good],
         tracks.matched[good],
         (width, height),
         Lens(focal, (float(intrinsics[0, 2]), float(intrinsics[1, 2]))),
         prior,
-        seed,
-        zooming=zooming,
     )
+    if clip.known_poses is not None and np.isfinite(clip.known_poses).any():
+        solution = known_solution(*given, np.array(clip.known_poses))
+    else:
+        solution = cameras.solve(*given, seed, zooming=zooming)
     points = np.full((len(tracks), 3), np.nan)
     points[good] = solution.points
-    intrinsics = _solved_intrinsics(intrinsics, solution)
+    told = clip.known_intrinsics
     return {
         "world_from_camera": solution.world_from_camera,
         "registered": solution.registered,
-        "intrinsics": intrinsics,
+        "intrinsics": _solved_intrinsics(intrinsics, solution) if told is None else np.array(told),
         "focal_sigma": np.array(solution.focal_sigma),
         "radial": np.array(solution.radial),
         "rung": np.array(cameras.RUNGS.index(solution.motion)),
         "warnings": np.frombuffer("\n".join(solution.warnings).encode(), np.uint8),
         "points": points,
+        "unit": np.array(solution.unit),
     }
+
+
+def _through_one_lens(
+    uv: Float32[np.ndarray, "M N 2"],
+    lenses: Float64[np.ndarray, "N 3 3"] | None,
+    lens: Float64[np.ndarray, "3 3"],
+) -> Float32[np.ndarray, "M N 2"]:
+    """Pixels as one lens of one focal length would have them, which is all the solver knows."""
+    uv = uv.copy()
+    if lenses is None:
+        uv[..., 1] = (uv[..., 1] - lens[1, 2]) * (lens[0, 0] / lens[1, 1]) + lens[1, 2]
+        return uv
+    ray = (uv - lenses[:, :2, 2]) / lenses[:, [0, 1], [0, 1]]
+    return (ray * lens[0, 0] + lens[:2, 2]).astype(np.float32)
 
 
 def _solved_intrinsics(
@@ -256,25 +287,63 @@ def _undistorted(image: np.ndarray, intrinsics: np.ndarray, radial: float) -> np
     return cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _masks(
-    bank: FlowBank, tracks: PixelTracks, voted: Arrays, solved: Arrays, report: Report
+def _masks(  # the stages before it, and what the clip comes with
+    clip: Clip,
+    bank: FlowBank,
+    tracks: PixelTracks,
+    voted: Arrays,
+    solved: Arrays,
+    report: Report,
 ) -> Arrays:
-    """What moves, judged by the cameras that were found."""
+    """What moves: as it was told, else judged by the cameras that were found."""
     dynamic = masks.motion_masks(bank, _known(tracks, voted, solved), tracks, report)
+    if clip.known_dynamic is not None:
+        dynamic = np.where(np.isfinite(clip.known_dynamic), clip.known_dynamic, dynamic)
     return {"dynamic": dynamic, "static": masks.static_tracks(tracks, dynamic)}
 
 
-def _depth(state: _State, solved: Arrays, report: Report) -> Arrays:
-    """Depth as if nothing moved, and its confidence."""
+def _depth(clip: Clip, state: _State, solved: Arrays, report: Report) -> Arrays:
+    """Depth as if nothing moved, and its confidence; known depth takes its place."""
     if cameras.RUNGS[int(solved["rung"])] != "free":
-        return _guessed_depth(state.dynamic.shape, np.array(solved["intrinsics"]))
-    views = _views(state, solved)
-    known = np.isfinite(solved["points"][:, 0]) & state.static
-    sparse = Sparse(
-        state.tracks.uv[known], state.tracks.visible[known], np.array(solved["points"][known])
-    )
-    inverse, confidence = static_depth(views, sparse, state.dynamic, state.bank.frames, report)
-    return {"depth": 1.0 / inverse, "confidence": confidence}
+        found = _guessed_depth(state.dynamic.shape, np.array(solved["intrinsics"]))
+    else:
+        known = np.isfinite(solved["points"][:, 0]) & state.static
+        sparse = Sparse(
+            state.tracks.uv[known], state.tracks.visible[known], np.array(solved["points"][known])
+        )
+        inverse, confidence = static_depth(
+            _views(state, solved), sparse, state.dynamic, state.bank.frames, report
+        )
+        found = {"depth": 1.0 / inverse, "confidence": confidence}
+    unit = float(solved["unit"])
+    if clip.known_depth is not None:
+        if clip.known_poses is None:
+            unit = _unit_of(clip.known_depth, found)
+        found = _with_known_depth(found, clip.known_depth / np.float32(unit), state.bank.frames)
+    return found | {"unit": np.array(unit)}
+
+
+def _unit_of(known: Float32[np.ndarray, "N H W"], found: Arrays) -> float:
+    """Length of our unit in that of the known depth: the median over what both have."""
+    both = np.isfinite(known) & (known > 0)
+    measured = both & (found["confidence"] > 0)
+    where = measured if measured.any() else both
+    return float(np.median(known[where] / found["depth"][where])) if where.any() else 1.0
+
+
+def _with_known_depth(
+    found: Arrays,
+    known: Float32[np.ndarray, "N H W"],
+    frames: UInt8[np.ndarray, "N H W 3"],
+) -> Arrays:
+    """Known depth where there is some, and what was filled in filled in again around it."""
+    there = np.isfinite(known) & (known > 0)
+    depth = np.where(there, known, found["depth"])
+    confidence = np.where(there, _KNOWN, found["confidence"]).astype(np.float32)
+    for i in np.flatnonzero(there.any(axis=(1, 2)) & (confidence <= 0).any(axis=(1, 2))):
+        filled = complete(1.0 / depth[i], confidence[i], frames[i])
+        depth[i] = np.where(confidence[i] > 0, depth[i], 1.0 / np.maximum(filled, 1e-6))
+    return {"depth": depth.astype(np.float32), "confidence": confidence}
 
 
 def _guessed_depth(shape: tuple[int, int, int], intrinsics: Float64[np.ndarray, "N 3 3"]) -> Arrays:
@@ -287,12 +356,13 @@ def _guessed_depth(shape: tuple[int, int, int], intrinsics: Float64[np.ndarray, 
 
 
 def _views(state: _State, solved: Arrays) -> Views:
-    return Views(state.bank.grey, solved["intrinsics"][0], solved["world_from_camera"])
+    return Views(state.bank.grey, solved["intrinsics"], solved["world_from_camera"])
 
 
-def _motion(state: _State, solved: Arrays, dense: Arrays) -> Arrays:
+def _motion(clip: Clip, state: _State, solved: Arrays, dense: Arrays) -> Arrays:
     """Depth with the movers in it, and the moving tracks in 3D."""
     moving = _moving_tracks(state)
+    sure = dense["confidence"] >= _KNOWN if clip.known_depth is not None else None
     if cameras.RUNGS[int(solved["rung"])] == "free":
         depth, track_depth = moving_depth(
             dense["depth"], dense["confidence"], state.dynamic, moving
@@ -300,13 +370,19 @@ def _motion(state: _State, solved: Arrays, dense: Arrays) -> Arrays:
     else:  # the guess has no ground to stand on: movers stay on the picture
         depth = dense["depth"]
         track_depth = np.where(moving.visible, masks.look_up(depth, moving.uv), np.nan)
+    if sure is not None:  # movers stand where they are known to
+        depth = np.where(sure, dense["depth"], depth)
+        told = np.where(sure, dense["depth"], np.nan)
+        known = masks.look_up(told, moving.uv)
+        track_depth = np.where(moving.visible & np.isfinite(known), known, track_depth)
     xyz = lift(moving.uv, track_depth, solved["intrinsics"], solved["world_from_camera"])
     visible = moving.visible & np.isfinite(xyz).all(axis=-1)
     lasting = visible.sum(axis=1) >= 2
     xyz, visible = xyz[lasting], visible[lasting]
+    guessed = (state.dynamic > 0.5) if sure is None else (state.dynamic > 0.5) & ~sure
     return {
         "depth": depth,
-        "confidence": np.where(state.dynamic > 0.5, 0.0, dense["confidence"]).astype(np.float32),
+        "confidence": np.where(guessed, 0.0, dense["confidence"]).astype(np.float32),
         "uv": moving.uv[lasting],
         "xyz": carry_on(np.where(visible[..., None], xyz, 0.0), visible),
         "visible": visible,
@@ -327,14 +403,18 @@ def _scene(clip: Clip, state: _State, solved: Arrays, dense: Arrays, moved: Arra
     count = len(clip.frames)
     radial = float(solved["radial"])
     estimated = (radial, 0.0, 0.0, 0.0, 0.0) if radial else None
-    depth, dynamic = moved["depth"], state.dynamic
-    motion: MotionField = TrackField(moved["uv"], moved["xyz"], moved["visible"], dynamic, depth)
+    unit = float(dense["unit"])
+    depth, dynamic = moved["depth"] * np.float32(unit), state.dynamic
+    xyz = moved["xyz"] * np.float32(unit)
+    if clip.known_depth is not None:  # to the last bit
+        depth = np.where(clip.known_depth > 0, clip.known_depth, depth)
+    motion: MotionField = TrackField(moved["uv"], xyz, moved["visible"], dynamic, depth)
     frames: UInt8[np.ndarray, "N H W 3"] = state.bank.frames
     return Scene(
         frames=frames,
         times=clip.times,
         cameras=Cameras(
-            solved["world_from_camera"],
+            _in_units(clip, solved["world_from_camera"], unit),
             solved["intrinsics"],
             solved["registered"],
             np.full(count, float(solved["focal_sigma"])),
@@ -348,6 +428,20 @@ def _scene(clip: Clip, state: _State, solved: Arrays, dense: Arrays, moved: Arra
         original_size=clip.original_size,
         provenance={"warnings": _warnings(solved, moved)},
     )
+
+
+def _in_units(
+    clip: Clip, solved: Float64[np.ndarray, "N 4 4"], unit: float
+) -> Float64[np.ndarray, "N 4 4"]:
+    """Solved cameras in the scene's units; known ones as they were given, from the first one's."""
+    poses = np.array(solved)
+    poses[:, :3, 3] *= unit
+    if clip.known_poses is not None:
+        known = np.flatnonzero(np.isfinite(clip.known_poses).all(axis=(1, 2)))
+        if len(known):  # the first one known may be seen from a first frame that was solved
+            given = np.array(clip.known_poses[known])
+            poses[known] = poses[known[0]] @ np.linalg.inv(given[0]) @ given
+    return poses
 
 
 def _warnings(solved: Arrays, moved: Arrays) -> list[str]:

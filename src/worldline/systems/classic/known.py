@@ -1,0 +1,81 @@
+"""Cameras that were known beforehand: what they leave to be found is points, the focal length if
+nobody told it, and the frames that nobody knew.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64
+from scipy.optimize import minimize_scalar
+
+from worldline.systems.classic import cameras, sfm
+from worldline.systems.classic.fit import inliers, triangulated
+from worldline.systems.classic.lens import FocalPrior, mean_cost
+
+_ROUNDS = 4  # of carrying points on to frames that nobody knew
+_MISSED = 4.0  # px by which an outlier misses its point
+_FEWEST = 30  # points without which the cameras did not travel, or nothing is there to see it by
+_COARSE = 0.02  # of log focal: how finely the unknown focal length is looked for
+
+
+def known_solution(
+    uv: Float32[np.ndarray, "M N 2"],
+    visible: Bool[np.ndarray, "M N"],
+    matched: Bool[np.ndarray, " M"],
+    size: tuple[int, int],
+    lens: sfm.Lens,
+    prior: FocalPrior,
+    poses: Float64[np.ndarray, "N 4 4"],
+) -> cameras.Solution:
+    """The solution around known poses (`world_from_camera`, NaN where unknown), which stay.
+
+    Its `unit` is the length of one of its units in those of the poses.
+    """
+    known = np.isfinite(poses).all(axis=(1, 2))
+    frames = sfm.Frames(uv, visible, size)
+    camera_from_world = np.linalg.inv(np.where(known[:, None, None], poses, np.eye(4)))
+    nowhere = np.full((len(uv), 3), np.nan)
+    structure = sfm.Structure(camera_from_world, known, nowhere, lens)
+    if not prior.held:
+        chosen = cameras.spread_out(uv, visible, matched, size, np.flatnonzero(known))
+        part = replace(frames, uv=uv[chosen], visible=visible[chosen])
+        structure = _with_best_focal(part, replace(structure, points=nowhere[chosen]), prior)
+    structure = replace(structure, points=triangulated(frames, structure))
+    for _ in range(_ROUNDS):
+        clean = inliers(frames, structure, _MISSED)
+        structure = replace(structure, points=triangulated(clean, structure))
+        before = int(structure.registered.sum())
+        structure = cameras.resected(frames, structure)
+        if int(structure.registered.sum()) == before:
+            break
+    sigma = prior.focal * prior.sigma * (0.0 if prior.held else 0.1)
+    solution = cameras.in_first_camera(frames, structure, sigma)
+    if np.isfinite(solution.points[:, 0]).sum() >= _FEWEST:
+        return solution
+    turns = solution.world_from_camera[:, :3, :3]
+    still = bool(np.abs(turns - np.eye(3)).max() < 1e-6)
+    return replace(
+        solution,
+        motion="still" if still else "rotation",
+        warnings=(*solution.warnings, "the known cameras tell no depth of what they see"),
+    )
+
+
+def _with_best_focal(
+    frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior
+) -> sfm.Structure:
+    """With the focal length under which the known poses explain the tracks best."""
+
+    def under(log_focal: float) -> sfm.Structure:
+        lens = replace(structure.lens, focal=float(np.exp(log_focal)))
+        changed = replace(structure, lens=lens)
+        return replace(changed, points=triangulated(frames, changed))
+
+    middle, reach = np.log(prior.focal), 3.0 * prior.sigma
+    best = minimize_scalar(
+        lambda log_focal: mean_cost(frames, under(log_focal)),
+        bounds=(middle - reach, middle + reach),
+        method="bounded",
+        options={"xatol": _COARSE / 20},
+    )
+    return replace(structure, lens=replace(structure.lens, focal=float(np.exp(best.x))))
