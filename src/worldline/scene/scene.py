@@ -324,9 +324,13 @@ class Scene:
 def load_scene(path: str | Path) -> Scene:
     """The scene saved at `path`, memory-mapped: arrays are read when they are used.
 
+    The .npz that a scene was exported to will do as well, and is read whole.
+
     Raises InputError when there is no scene or a newer Worldline wrote it, StorageError when its
     files are damaged.
     """
+    if Path(path).suffix == ".npz":
+        return importlib.import_module("worldline.io.exports.npz").read_npz(path)
     return Scene(**read_scene_files(path))
 
 

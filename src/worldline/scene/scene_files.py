@@ -27,7 +27,7 @@ def write_scene_files(scene: Any, path: str | Path, *, overwrite: bool) -> None:
     """Write `scene` (a Scene) to the directory `path`; see Scene.save."""
     arrays = {name: getattr(scene, name) for name in _SCENE}
     arrays |= {name: getattr(scene.cameras, name) for name in _CAMERAS}
-    shared, motion = _split_shared(scene.motion, arrays)
+    shared, motion = split_shared(scene.motion, arrays)
     meta = {
         "format": FORMAT,
         "version": VERSION,
@@ -115,7 +115,7 @@ def _shapes(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     return {n: {"shape": list(a.shape), "dtype": a.dtype.name} for n, a in sorted(arrays.items())}
 
 
-def _split_shared(
+def split_shared(
     field: MotionField, scene_arrays: dict[str, np.ndarray]
 ) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """Names of the field's arrays that are the scene's own, stored once; and the others."""
