@@ -121,8 +121,11 @@ def solve(
 
 
 def _likelier(panorama: Panorama, prior: FocalPrior) -> float:
-    """The focal length of the clip, or of the prior where the clip knows less."""
-    return panorama.focal if panorama.focal_sigma < prior.focal * prior.sigma else prior.focal
+    """The focal length of the clip or, where the clip knows less than the prior does, the likeliest
+    of those that explain it as well."""
+    if panorama.focal_sigma < prior.focal * prior.sigma:
+        return panorama.focal
+    return float(np.clip(prior.focal, *panorama.focal_range))
 
 
 def _few_frames(visible: Bool[np.ndarray, "M N"], count: int = 12) -> np.ndarray:

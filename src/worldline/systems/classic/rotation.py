@@ -29,6 +29,8 @@ class Panorama:
     reach: float
     """Distance in px that seven of eight views stay within."""
     focal_sigma: float
+    focal_range: tuple[float, float]
+    """Focal lengths that explain the tracks about as well."""
 
     @property
     def travel(self) -> float:
@@ -74,7 +76,7 @@ def fit_panorama(
     # Focal lengths whose residual is hardly larger than the best one's are as good as it.
     close = [fit.focal for fit in fits if fit.residual < 1.1 * best.residual + _AS_GOOD]
     sigma = 0.0 if focal is not None else float(max(np.ptp(close) / 2, 0.07 * best.focal))
-    return replace(best, focal_sigma=sigma)
+    return replace(best, focal_sigma=sigma, focal_range=(float(min(close)), float(max(close))))
 
 
 def _procrustes(
@@ -101,7 +103,7 @@ def _procrustes(
             lens *= focal / lens[0]
     rotations = rotations @ rotations[0].T
     residual, reach = np.quantile(error[seen], [0.5, 0.875]).tolist() if seen.any() else (0.0, 0.0)
-    return Panorama(rotations, focal, lens / focal, residual, reach, 0.0)
+    return Panorama(rotations, focal, lens / focal, residual, reach, 0.0, (focal, focal))
 
 
 def _rays(
