@@ -112,20 +112,23 @@ def _tracks(clip: Clip, bank: FlowBank, stages: Stages, seed: int) -> PixelTrack
 
 
 def _mobility(clip: Clip, tracks: PixelTracks) -> Arrays:
-    voted, models = pairs.vote_mobility(tracks, clip.frames.shape[2:0:-1])
-    return {"mobility": _told(clip, tracks, voted.mobility), **pairs.pack(models)}
+    moving = _told_to_move(clip, tracks)
+    voted, models = pairs.vote_mobility(tracks[~moving], clip.frames.shape[2:0:-1])
+    mobility = np.ones(len(tracks), np.float32)
+    mobility[~moving] = voted.mobility
+    return {"mobility": mobility, **pairs.pack(models)}
 
 
-def _told(
-    clip: Clip, tracks: PixelTracks, mobility: Float32[np.ndarray, " M"]
-) -> Float32[np.ndarray, " M"]:
-    """The tracks' mobility where the clip comes with masks: what they say of most of a life."""
+def _told_to_move(clip: Clip, tracks: PixelTracks) -> Bool[np.ndarray, " M"]:
+    """Tracks that masks which the clip comes with call moving, for most of what they say.
+
+    That a track should be static they cannot tell: it may have crept on to something else.
+    """
     if clip.known_dynamic is None:
-        return mobility
+        return np.zeros(len(tracks), bool)
     over = masks.look_up(clip.known_dynamic, tracks.uv)
     known = tracks.visible & np.isfinite(over)
-    share = (np.nan_to_num(over) * known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return np.where(known.any(axis=1), share > 0.5, mobility).astype(np.float32)
+    return (np.nan_to_num(over) * known).sum(axis=1) > 0.5 * known.sum(axis=1)
 
 
 def _agreed(clip: Clip, tracks: PixelTracks, voted: Arrays, seed: int) -> Arrays:
@@ -135,13 +138,14 @@ def _agreed(clip: Clip, tracks: PixelTracks, voted: Arrays, seed: int) -> Arrays
     them apart better, and then are solved better themselves.
     """
     solved: Arrays = {}
+    told = _told_to_move(clip, tracks)
     for _ in range(_ROUNDS):
         found = _solve(clip, tracks, seed, solved)
         if clip.known_poses is None and np.ptp(found["intrinsics"][:, 0, 0]) > 0:
             found = _zoom_or_travel(clip, tracks, voted, seed, found)
         if solved and found["registered"].sum() < solved["registered"].sum():
             break
-        mobility = _told(clip, tracks, _judged(tracks, voted, found))
+        mobility = np.where(told, np.float32(1.0), _judged(tracks, voted, found))
         solved = found | {"mobility": mobility}
         if np.mean((mobility < 0.5) != (tracks.mobility < 0.5)) < _SETTLED:
             break
