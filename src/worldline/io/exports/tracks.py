@@ -5,24 +5,25 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from worldline.io.exports.pictures import known_depth
+from worldline.io.exports.pictures import known_depth, moving
 from worldline.io.exports.registry import Choices
 from worldline.scene import Scene, Tracks
 from worldline.scene.store import atomic_file
 
 _SOURCES = 4  # frames whose pixels are followed, spread evenly over the clip
-_ACROSS = 48  # grid points along the longer side of the frame
+_ACROSS = 96  # grid points along the longer side of the frame; where nothing moves, every second
 _MOST_ROWS = 2_000_000  # tracks times frames
 _COLUMNS = "track,frame,time,x,y,z,u,v,visible,confidence,dynamic,source_frame"
 _FORMATS = ("%d", "%d", "%.9g", *["%.9g"] * 5, "%d", "%.6g", "%.6g", "%d")
 
 CONVENTIONS = (
-    "Tracks [M] of a grid of pixels of some frames, followed through all frames [N]. xyz [M,N,3]: "
-    "scene units, OpenCV axes (x right, y down, z forward), the world is the first frame's camera. "
-    "uv [M,N,2]: (x, y) in pixels of the input (`original_size`), lens distortion undone, the "
-    "top-left pixel's centre at (0.5, 0.5); NaN behind the camera. visible [M,N]: inside the "
-    "frame and not hidden. confidence [M,N] of the motion, 0..1. dynamic [M]: probability that "
-    "the point moves. source_frame [M]: the frame whose pixel it is. times [N]: seconds."
+    "Tracks [M] of a grid of pixels of some frames, finer where they move, followed through all "
+    "frames [N]. xyz [M,N,3]: scene units, OpenCV axes (x right, y down, z forward), the world is "
+    "the first frame's camera. uv [M,N,2]: (x, y) in pixels of the input (`original_size`), lens "
+    "distortion undone, the top-left pixel's centre at (0.5, 0.5); NaN behind the camera. visible "
+    "[M,N]: inside the frame and not hidden. confidence [M,N] of the motion, 0..1. dynamic [M]: "
+    "probability that the point moves. source_frame [M]: the frame whose pixel it is. times [N]: "
+    "seconds."
 )
 
 
@@ -63,19 +64,23 @@ def export_tracks_csv(scene: Scene, path: Path, choices: Choices) -> None:
 
 
 def _grid(scene: Scene, choices: Choices) -> Float64[np.ndarray, "M 3"]:
-    """Queries (frame, x, y) at pixel centres of known depth, a grid on each source frame.
+    """Queries (frame, x, y) at pixel centres of known depth: a grid on each source frame, twice as
+    fine where the picture moves.
 
     At most `choices.max_points` of them, thinned evenly, and fewer in a long clip.
     """
     width, height = scene.size
     step = max(1, max(width, height) // _ACROSS)
     sources = np.unique(np.linspace(0, len(scene) - 1, _SOURCES).astype(np.int64))
-    row, column = np.mgrid[step // 2 : height : step, step // 2 : width : step].reshape(2, -1)
+    row, column = np.mgrid[step // 2 : height : step, step // 2 : width : step]
+    coarse = np.zeros(row.shape, bool)
+    coarse[::2, ::2] = True
     queries = []
     for i in sources.tolist():
-        known = known_depth(scene, i, choices.min_confidence)[row, column]
-        pixels = np.stack([np.full(len(row), i), column + 0.5, row + 0.5], axis=-1)
-        queries.append(pixels[known])
+        asked = coarse | moving(scene, i)[row, column]
+        asked &= known_depth(scene, i, choices.min_confidence)[row, column]
+        pixels = np.stack([column, row], axis=-1)[asked] + 0.5
+        queries.append(np.insert(pixels, 0, i, axis=1))
     grid = np.concatenate(queries)
     most = _MOST_ROWS // len(scene)
     most = most if choices.max_points is None else min(choices.max_points, most)
