@@ -35,7 +35,7 @@ def export_colmap(scene: Scene, path: Path, choices: Choices) -> None:
         path,
         overwrite=choices.overwrite,
         marker="sparse/0/cameras.bin",
-        needed=scene.frames.nbytes,
+        needed=_bytes(scene),
     ) as folder:
         for name in ("images", "masks", "sparse/0"):
             (folder / name).mkdir(parents=True)
@@ -44,6 +44,12 @@ def export_colmap(scene: Scene, path: Path, choices: Choices) -> None:
             write_png(folder / "images" / image, scene.frames[i])
             write_png(folder / "masks" / f"{image}.png", static_mask(scene, i))
         _model(scene, frames, choices).write_binary(str(folder / "sparse" / "0"))
+
+
+def _bytes(scene: Scene) -> int:
+    """At most what will be written: the library does not tell of a full disk."""
+    points = min(MOST_STATIC, scene.depth.size)
+    return scene.frames.nbytes + scene.depth.size + points * (51 + 32 * _LONGEST_TRACK)
 
 
 def _model(
@@ -56,8 +62,9 @@ def _model(
     cloud, seen = cloud[keep], seen[keep]
     model = pycolmap.Reconstruction()
     camera_ids = _add_cameras(model, scene, frames)
+    camera_from_world = scene.cameras.camera_from_world
     for f, i in enumerate(frames.tolist()):
-        pose = scene.cameras.camera_from_world[i]
+        pose = camera_from_world[i]
         uv, _ = project_to(cloud.xyz[seen[:, f]], scene.cameras.intrinsics[i], pose)
         image = pycolmap.Image(
             name=frame_name(i, ".png"),
@@ -91,9 +98,9 @@ def _seen(
 ) -> Bool[np.ndarray, "P F"]:
     """Which frames show each point: by the depth test, in pixels that do not move."""
     seen = np.empty((len(cloud), len(frames)), bool)
+    camera_from_world = scene.cameras.camera_from_world
     for f, i in enumerate(frames.tolist()):
-        cameras = scene.cameras
-        uv, z = project_to(cloud.xyz, cameras.intrinsics[i], cameras.camera_from_world[i])
+        uv, z = project_to(cloud.xyz, scene.cameras.intrinsics[i], camera_from_world[i])
         visible = depth_test(uv, z, scene.depth[i])
         visible[visible] = ~look_up(moving(scene, i), uv[visible])
         seen[:, f] = visible

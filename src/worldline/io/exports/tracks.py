@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 
 from worldline.io.exports.pictures import known_depth, moving
 from worldline.io.exports.registry import Choices
@@ -14,7 +14,7 @@ _SOURCES = 4  # frames whose pixels are followed, spread evenly over the clip
 _ACROSS = 96  # grid points along the longer side of the frame; where nothing moves, every second
 _MOST_ROWS = 2_000_000  # tracks times frames
 _COLUMNS = "track,frame,time,x,y,z,u,v,visible,confidence,dynamic,source_frame"
-_FORMATS = ("%d", "%d", "%.9g", *["%.9g"] * 5, "%d", "%.6g", "%.6g", "%d")
+_FORMATS = ("%d", "%d", "%.9f", *["%.9g"] * 5, "%d", "%.6g", "%.6g", "%d")
 
 CONVENTIONS = (
     "Tracks [M] of a grid of pixels of some frames, finer where they move, followed through all "
@@ -60,7 +60,7 @@ def export_tracks_csv(scene: Scene, path: Path, choices: Choices) -> None:
         file.write(_COLUMNS + "\n")
         for source in np.unique(queries[:, 0]):
             rows = np.flatnonzero(queries[:, 0] == source)
-            np.savetxt(file, _table(scene, queries[rows], rows[0]), _FORMATS, delimiter=",")
+            np.savetxt(file, _table(scene, queries[rows], int(rows[0])), _FORMATS, delimiter=",")
 
 
 def _grid(scene: Scene, choices: Choices) -> Float64[np.ndarray, "M 3"]:
@@ -88,7 +88,7 @@ def _grid(scene: Scene, choices: Choices) -> Float64[np.ndarray, "M 3"]:
 
 
 def _table(
-    scene: Scene, queries: Float64[np.ndarray, "M 3"], first: np.integer
+    scene: Scene, queries: Float64[np.ndarray, "M 3"], first: int
 ) -> Float64[np.ndarray, "rows 12"]:
     """The rows of these tracks, numbered from `first`."""
     tracks = scene.tracks(queries)
@@ -109,12 +109,12 @@ def _table(
     ).astype(np.float64)
 
 
-def _original(scene: Scene, tracks: Tracks) -> np.ndarray:
+def _original(scene: Scene, tracks: Tracks) -> Float32[np.ndarray, "M N 2"]:
     """(x, y) in pixels of the input."""
     return tracks.uv * np.divide(scene.original_size, scene.size).astype(np.float32)
 
 
-def _dynamic(scene: Scene, queries: Float64[np.ndarray, "M 3"]) -> np.ndarray:
+def _dynamic(scene: Scene, queries: Float64[np.ndarray, "M 3"]) -> Float32[np.ndarray, " M"]:
     """Of each query's own pixel."""
     frame, x, y = queries.astype(np.int64).T
     return scene.dynamic[frame, y, x]
