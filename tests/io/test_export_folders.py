@@ -1,5 +1,6 @@
 """No format replaces what it may not, and each takes a scene with next to nothing in it."""
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -30,11 +31,23 @@ def test_overwriting_is_asked_for(world: Scene, tmp_path: Path, to: str) -> None
 def test_a_folder_of_something_else_is_never_replaced(
     world: Scene, tmp_path: Path, to: str
 ) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    """Not even one that another program made in the same format."""
+    mine = world.export(tmp_path / "mine", to=to)
+    (mine / f"worldline-{to}.json").unlink()
+    before = sorted(mine.rglob("*"))
     with pytest.raises(InputError, match="it may be anything"):
-        world.export(tmp_path / "mine", to=to, overwrite=True)
-    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.tex"]
+        world.export(mine, to=to, overwrite=True)
+    assert sorted(mine.rglob("*")) == before
+
+
+@pytest.mark.parametrize("to", FOLDERS)
+def test_a_folder_tells_its_cameras_and_conventions(world: Scene, tmp_path: Path, to: str) -> None:
+    note = json.loads((world.export(tmp_path / "out", to=to) / f"worldline-{to}.json").read_text())
+    assert np.array_equal(note["world_from_camera"], world.cameras.world_from_camera)
+    assert np.array_equal(note["intrinsics"], world.cameras.intrinsics)
+    assert note["times"] == world.times.tolist()
+    assert (tuple(note["size"]), tuple(note["original_size"])) == (world.size, world.original_size)
+    assert "OpenCV" in note["axes"]
 
 
 @pytest.mark.parametrize("to", [to for to in (*FOLDERS, *FILES) if to != "flow"])

@@ -10,7 +10,7 @@ from worldline.scene import Scene
 
 def test_frames_read_back(world: Scene, tmp_path: Path) -> None:
     folder = world.export(tmp_path / "p", to="ply-frames")
-    files = sorted(folder.iterdir())
+    files = sorted(folder.glob("*.ply"))
     assert [path.name for path in files] == [f"{i:06d}.ply" for i in range(len(world))]
     for i, path in enumerate(files):
         read = PlyData.read(path)["vertex"]

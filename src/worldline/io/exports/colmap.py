@@ -9,12 +9,12 @@ import numpy as np
 import pycolmap
 from jaxtyping import Bool, Int
 
+from worldline.io.exports.folder import export_folder
 from worldline.io.exports.pictures import frame_name, moving, static_mask, write_png
 from worldline.io.exports.points import MOST_STATIC, registered_frames, static_cloud
 from worldline.io.exports.registry import Choices
 from worldline.scene import PointCloud, Scene
 from worldline.scene.motion import look_up
-from worldline.scene.store import atomic_directory
 from worldline.scene.visibility import depth_test, project_to
 
 _LONGEST_TRACK = 16  # frames; longer ones cost much and tell little more
@@ -31,12 +31,7 @@ def export_colmap(scene: Scene, path: Path, choices: Choices) -> None:
     replaced, StorageError when the disk refuses.
     """
     frames = registered_frames(scene)
-    with atomic_directory(
-        path,
-        overwrite=choices.overwrite,
-        marker="sparse/0/cameras.bin",
-        needed=_bytes(scene),
-    ) as folder:
+    with export_folder(scene, path, "colmap", choices, _bytes(scene)) as folder:
         for name in ("images", "masks", "sparse/0"):
             (folder / name).mkdir(parents=True)
         for i in frames.tolist():

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import OpenEXR
 
+from worldline.io.exports.folder import export_folder
 from worldline.io.exports.pictures import frame_name, known_depth
 from worldline.io.exports.registry import Choices
 from worldline.scene import Scene
-from worldline.scene.store import atomic_directory
 
 
 def export_depth_exr(scene: Scene, path: Path, choices: Choices) -> None:
@@ -20,9 +20,7 @@ def export_depth_exr(scene: Scene, path: Path, choices: Choices) -> None:
     """
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     # The library does not tell of a full disk, so there must be room for all beforehand.
-    with atomic_directory(
-        path, overwrite=choices.overwrite, marker=frame_name(0, ".exr"), needed=scene.depth.nbytes
-    ) as folder:
+    with export_folder(scene, path, "depth-exr", choices, scene.depth.nbytes) as folder:
         for i in range(len(scene)):
             known = known_depth(scene, i, choices.min_confidence)
             depth = np.where(known, scene.depth[i], np.float32(np.nan))

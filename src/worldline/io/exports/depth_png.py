@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from worldline.io.exports.folder import describe, export_folder
 from worldline.io.exports.pictures import (
     depth_steps,
     depth_unit,
@@ -11,7 +12,7 @@ from worldline.io.exports.pictures import (
 )
 from worldline.io.exports.registry import Choices
 from worldline.scene import Scene
-from worldline.scene.store import atomic_directory, write_json
+from worldline.scene.store import write_json
 
 
 def export_depth_png(scene: Scene, path: Path, choices: Choices) -> None:
@@ -23,9 +24,7 @@ def export_depth_png(scene: Scene, path: Path, choices: Choices) -> None:
     """
     unit = depth_unit(scene)
     needed = scene.depth.nbytes // 2
-    with atomic_directory(
-        path, overwrite=choices.overwrite, marker="meta.json", needed=needed
-    ) as folder:
+    with export_folder(scene, path, "depth-png", choices, needed) as folder:
         for i in range(len(scene)):
             keep = known_depth(scene, i, choices.min_confidence)
             steps = depth_steps(scene.depth[i], keep, unit)
@@ -37,13 +36,6 @@ def _meta(scene: Scene, unit: float) -> dict[str, object]:
     return {
         "kind": "z-depth along the camera's forward axis, in steps of `unit`; 0 is unknown",
         "unit": unit,
-        "unit_is": "metres" if scene.metric else "scene units",
-        "size": scene.size,
-        "original_size": scene.original_size,
-        "pixels": "(x, y) of these pictures, the top-left pixel's centre at (0.5, 0.5)",
-        "axes": "OpenCV: x right, y down, z forward; the world is the first frame's camera",
         "files": [frame_name(i, ".png") for i in range(len(scene))],
-        "times": scene.times,
-        "intrinsics": scene.cameras.intrinsics,
-        "world_from_camera": scene.cameras.world_from_camera,
+        **describe(scene),
     }

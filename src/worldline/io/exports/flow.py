@@ -8,10 +8,10 @@ from jaxtyping import Float32
 
 from worldline.errors import InputError
 from worldline.geometry.projection import pixel_grid
+from worldline.io.exports.folder import export_folder
 from worldline.io.exports.pictures import frame_name, known_depth
 from worldline.io.exports.registry import Choices
 from worldline.scene import Scene
-from worldline.scene.store import atomic_directory
 from worldline.scene.visibility import project_to
 
 _MAGIC = b"PIEH"  # 202021.25 as a little-endian float32
@@ -29,9 +29,7 @@ def export_flow(scene: Scene, path: Path, choices: Choices) -> None:
     if len(scene) < 2:
         raise InputError("flow goes from one frame to the next; this scene has one frame")
     needed = 2 * scene.depth.nbytes
-    with atomic_directory(
-        path, overwrite=choices.overwrite, marker=frame_name(0, ".flo"), needed=needed
-    ) as folder:
+    with export_folder(scene, path, "flow", choices, needed) as folder:
         for i in range(len(scene) - 1):
             flow = _flow(scene, i)
             flow[~known_depth(scene, i, choices.min_confidence)] = _UNKNOWN

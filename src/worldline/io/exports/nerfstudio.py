@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from worldline.io.exports.folder import export_folder
 from worldline.io.exports.pictures import (
     depth_steps,
     depth_unit,
@@ -21,7 +22,7 @@ from worldline.io.exports.ply import write_ply
 from worldline.io.exports.points import registered_frames, static_cloud
 from worldline.io.exports.registry import Choices
 from worldline.scene import Scene
-from worldline.scene.store import atomic_directory, write_json
+from worldline.scene.store import write_json
 
 _OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
@@ -38,9 +39,7 @@ def export_nerfstudio(scene: Scene, path: Path, choices: Choices) -> None:
     frames = registered_frames(scene)
     unit = depth_unit(scene)
     needed = scene.frames.nbytes + scene.depth.nbytes // 2
-    with atomic_directory(
-        path, overwrite=choices.overwrite, marker="transforms.json", needed=needed
-    ) as folder:
+    with export_folder(scene, path, "nerfstudio", choices, needed) as folder:
         _write_pictures(scene, frames, unit, folder, choices)
         transforms = _transforms(scene, frames, unit)
         cloud = static_cloud(scene, frames, choices)

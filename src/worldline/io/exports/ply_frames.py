@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from worldline.io.exports.folder import export_folder
 from worldline.io.exports.pictures import frame_name, known_depth
 from worldline.io.exports.ply import write_ply
 from worldline.io.exports.points import frame_points
 from worldline.io.exports.registry import Choices
 from worldline.scene import Scene
-from worldline.scene.store import atomic_directory
 
 
 def export_ply_frames(scene: Scene, path: Path, choices: Choices) -> None:
@@ -17,9 +17,7 @@ def export_ply_frames(scene: Scene, path: Path, choices: Choices) -> None:
     depth is a file without points. Raises InputError where `path` may not be replaced,
     StorageError when the disk refuses.
     """
-    with atomic_directory(
-        path, overwrite=choices.overwrite, marker=frame_name(0, ".ply")
-    ) as folder:
+    with export_folder(scene, path, "ply-frames", choices) as folder:
         for i in range(len(scene)):
             keep = known_depth(scene, i, choices.min_confidence)
             cloud = frame_points(scene, i, keep, choices.max_points)
