@@ -12,7 +12,7 @@ from worldline.scene.store import atomic_file
 
 _SOURCES = 4  # frames whose pixels are followed, spread evenly over the clip
 _ACROSS = 96  # grid points along the longer side of the frame; where nothing moves, every second
-_MOST_ROWS = 2_000_000  # tracks times frames
+_MOST_ROWS = 1_000_000  # tracks times frames: a spreadsheet opens 1 048 576
 _COLUMNS = "track,frame,time,x,y,z,u,v,visible,confidence,dynamic,source_frame"
 _FORMATS = ("%d", "%d", "%.9f", *["%.9g"] * 5, "%d", "%.6g", "%.6g", "%d")
 
