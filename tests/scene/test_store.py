@@ -307,3 +307,17 @@ def test_a_missing_scene_names_what_an_interrupted_overwrite_left(tmp_path: Path
     (tmp_path / ".scene.old-12").mkdir()
     with pytest.raises(InputError, match="earlier one"):
         load_scene(tmp_path / "scene")
+
+
+def test_all_that_lies_in_a_directory_is_flushed_before_it_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writers of pictures and of other libraries' files do not flush on their own."""
+    flushed = []
+    monkeypatch.setattr(
+        store_module, "_flush_path", lambda path: flushed.append((path.name, path.exists()))
+    )
+    with atomic_directory(tmp_path / "out") as folder:
+        (folder / "images").mkdir()
+        (folder / "images" / "0.png").write_bytes(b"0")
+    assert {("images", True), ("0.png", True)} <= set(flushed)

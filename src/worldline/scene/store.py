@@ -112,7 +112,8 @@ def atomic_directory(
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         yield partial
-        _flush_directory(partial)
+        for inside in [*partial.rglob("*"), partial]:
+            _flush_path(inside)
         _swap_in(partial, path)
     except OSError as error:
         raise _explain(error, path, needed) from error
@@ -185,8 +186,8 @@ def _check_space(path: Path, needed: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def _flush_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+def _flush_path(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         flush(descriptor)
     finally:
@@ -205,7 +206,7 @@ def _swap_in(partial: Path, path: Path) -> None:
         if replaces:
             old.rename(path)
         raise
-    _flush_directory(path.parent)
+    _flush_path(path.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

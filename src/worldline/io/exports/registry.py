@@ -66,6 +66,26 @@ FORMATS = {
     for one in (
         Format("ply", ".ply", "all points gathered at one time", f"{_HOME}.ply:export_ply"),
         Format("npz", ".npz", "cameras, depth and masks as arrays", f"{_HOME}.npz:export_npz"),
+        Format(
+            "ply-frames", "", "each frame's points as PLY", f"{_HOME}.ply_frames:export_ply_frames"
+        ),
+        Format(
+            "colmap", "", "COLMAP project with masks and points", f"{_HOME}.colmap:export_colmap"
+        ),
+        Format(
+            "nerfstudio",
+            "",
+            "data set with transforms.json",
+            f"{_HOME}.nerfstudio:export_nerfstudio",
+        ),
+        Format("tum", ".txt", "the camera's path, as evo reads it", f"{_HOME}.tum:export_tum"),
+        Format("depth-png", "", "depth as 16-bit PNG", f"{_HOME}.depth_png:export_depth_png"),
+        Format("depth-exr", "", "depth as float EXR", f"{_HOME}.depth_exr:export_depth_exr", "exr"),
+        Format("flow", "", "optical flow as .flo", f"{_HOME}.flow:export_flow"),
+        Format("tracks-csv", ".csv", "3D tracks as a table", f"{_HOME}.tracks:export_tracks_csv"),
+        Format(
+            "tracks-npz", ".tracks.npz", "3D tracks as arrays", f"{_HOME}.tracks:export_tracks_npz"
+        ),
     )
 }
 
@@ -89,11 +109,11 @@ def export(
 
 def _find(to: str | None, path: Path) -> Format:
     if to is None:
-        ending = "".join(path.suffixes[-1:]).lower()
-        fitting = [one for one in FORMATS.values() if ending and one.ending == ending]
+        name = path.name.lower()
+        fitting = [one for one in FORMATS.values() if one.ending and name.endswith(one.ending)]
         if not fitting:
             raise InputError(f"{path} does not tell its format; say which: {', '.join(FORMATS)}")
-        return fitting[0]
+        return max(fitting, key=lambda one: len(one.ending))  # .tracks.npz is no .npz
     if to not in FORMATS:
         raise InputError(f"there is no format {to!r}; there is: {', '.join(FORMATS)}")
     return FORMATS[to]

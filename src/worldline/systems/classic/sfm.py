@@ -1,4 +1,4 @@
-"""Structure from motion on tracks. The only file that knows pycolmap.
+"""Structure from motion on tracks. The only system's file that knows pycolmap.
 
 What the engine is given (which tracks, which frames and pairs, which focal length, held or free)
 is decided in `cameras.py`. COLMAP's pixels have their top-left centre at (0.5, 0.5) as ours do,

@@ -1,0 +1,25 @@
+"""The camera's path reads back as the poses, in TUM's order and direction."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from worldline.scene import Cameras, Scene
+
+
+def test_poses_read_back(world: Scene, tmp_path: Path) -> None:
+    rows = np.loadtxt(world.export(tmp_path / "path.txt"), ndmin=2)
+    assert np.allclose(rows[:, 0], world.times, rtol=0, atol=1e-9)
+    read = np.tile(np.eye(4), (len(rows), 1, 1))
+    read[:, :3, 3] = rows[:, 1:4]
+    read[:, :3, :3] = Rotation.from_quat(rows[:, 4:]).as_matrix()  # x, y, z, w
+    assert np.abs(read - world.cameras.world_from_camera).max() < 1e-8
+
+
+def test_interpolated_poses_are_left_out(world: Scene, tmp_path: Path) -> None:
+    c, solved = world.cameras, np.array([True, True, False, True])
+    cameras = Cameras(c.world_from_camera, c.intrinsics, solved, c.focal_sigma)
+    rows = np.loadtxt(replace(world, cameras=cameras).export(tmp_path / "path.txt"))
+    assert np.allclose(rows[:, 0], world.times[solved])
