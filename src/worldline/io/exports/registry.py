@@ -38,6 +38,7 @@ class Format:
         `(scene: Scene, path: Path, choices: Choices) -> None` and leaves the whole export or
         nothing at `path`.
     extra: what to install beside worldline, as in `pip install worldline[usd]`.
+    other_endings: of names that mean this format too.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Format:
     summary: str
     loader: str
     extra: str = ""
+    other_endings: tuple[str, ...] = ()
 
     def load(self) -> Callable[["Scene", Path, Choices], None]:
         """Import the function that writes. InputError where a library of it is missing."""
@@ -66,6 +68,15 @@ FORMATS = {
     for one in (
         Format("ply", ".ply", "all points gathered at one time", f"{_HOME}.ply:export_ply"),
         Format("npz", ".npz", "cameras, depth and masks as arrays", f"{_HOME}.npz:export_npz"),
+        Format("glb", ".glb", "animated points, camera and tracks", f"{_HOME}.glb:export_glb"),
+        Format(
+            "usd",
+            ".usdc",
+            "camera, points and tracks with time samples",
+            f"{_HOME}.usd:export_usd",
+            extra="usd",
+            other_endings=(".usda", ".usd"),
+        ),
     )
 }
 
@@ -90,7 +101,9 @@ def export(
 def _find(to: str | None, path: Path) -> Format:
     if to is None:
         ending = "".join(path.suffixes[-1:]).lower()
-        fitting = [one for one in FORMATS.values() if ending and one.ending == ending]
+        fitting = [
+            one for one in FORMATS.values() if ending and ending in (one.ending, *one.other_endings)
+        ]
         if not fitting:
             raise InputError(f"{path} does not tell its format; say which: {', '.join(FORMATS)}")
         return fitting[0]

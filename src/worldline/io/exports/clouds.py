@@ -1,0 +1,112 @@
+"""What formats with a time line share: points that stay, points that move, and a few tracks."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int, UInt8
+
+from worldline.io.exports.registry import Choices
+from worldline.scene import PointCloud, Scene, Tracks
+from worldline.scene.cloud import even_quotas
+
+_MOVES = 0.5  # probability from which a pixel's point counts as moving
+_TRACKS = 64
+_TRACK_STARTS = 4  # frames in which tracks start
+_STILL_RATE = Fraction(25)  # frames per second of a clip that has one frame
+
+
+@dataclass(frozen=True, eq=False)
+class MovingPoints:
+    """P moving points of all frames, where they are in every frame.
+
+    xyz: world, scene units.
+    shown: whether the motion is known in that frame; always in the frame a point comes from.
+    """
+
+    xyz: Float32[np.ndarray, "N P 3"]
+    rgb: UInt8[np.ndarray, "P 3"]
+    shown: Bool[np.ndarray, "N P"]
+
+    def at(self, j: int) -> tuple[Float32[np.ndarray, "Q 3"], UInt8[np.ndarray, "Q 3"]]:
+        """Positions and colours of those that are shown in frame j."""
+        return self.xyz[j, self.shown[j]], self.rgb[self.shown[j]]
+
+
+def split_points(scene: Scene, choices: Choices) -> tuple[PointCloud, MovingPoints]:
+    """The points that stay, gathered once at `choices.at`; those that move, in every frame.
+
+    Both together, and over all frames, are at most `choices.max_points`: half of them may move.
+    """
+    total = choices.max_points
+    share = None if total is None else max(0, total // 2 // len(scene))
+    moving = _moving_points(scene, choices.min_confidence, share)
+    left = None if total is None else total - moving.shown.size
+    cloud = scene.complete(choices.at, left, min_confidence=choices.min_confidence)
+    return cloud[cloud.dynamic <= _MOVES], moving
+
+
+def sample_tracks(scene: Scene, choices: Choices) -> Tracks:
+    """At most 64 moving points of four frames, followed through the clip; none if nothing moves."""
+    starts = np.unique(np.linspace(0, len(scene) - 1, _TRACK_STARTS).round().astype(int))
+    found = {i: _moving_pixels(scene, i, choices.min_confidence) for i in starts.tolist()}
+    quotas = even_quotas(np.array([len(pixels) for pixels in found.values()]), _TRACKS)
+    queries = [
+        np.column_stack([np.full(quota, float(i)), _centres(scene, _draw(pixels, quota, i))])
+        for (i, pixels), quota in zip(found.items(), quotas.tolist(), strict=True)
+    ]
+    return scene.tracks(np.concatenate(queries))
+
+
+def frame_rate(times: Float64[np.ndarray, " N"]) -> Fraction:
+    """Frames per second of the clip: the median's, 25 for a single frame."""
+    if len(times) < 2:
+        return _STILL_RATE
+    return Fraction(1.0 / float(np.median(np.diff(times)))).limit_denominator(1001)
+
+
+def linear_colours(rgb: UInt8[np.ndarray, "P 3"]) -> Float32[np.ndarray, "P 3"]:
+    """sRGB colours as linear light in 0..1, in which glTF and USD have the colours of points."""
+    level = np.arange(256) / 255.0
+    curve = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    return curve.astype(np.float32)[rgb]
+
+
+def _moving_points(scene: Scene, min_confidence: float | None, count: int | None) -> MovingPoints:
+    """At most `count` moving points of all frames, drawn as evenly as the frames allow."""
+    found = [_moving_pixels(scene, i, min_confidence) for i in range(len(scene))]
+    quotas = even_quotas(np.array([len(pixels) for pixels in found]), count)
+    xyz = np.empty((len(scene), int(quotas.sum()), 3), np.float32)
+    rgb, shown = np.empty(xyz.shape[1:], np.uint8), np.empty(xyz.shape[:2], bool)
+    everywhen, end = np.arange(len(scene), dtype=np.float64), 0
+    for i, quota in enumerate(quotas.tolist()):
+        if not quota:
+            continue
+        where, end = slice(end, end + quota), end + quota
+        chosen = _draw(found[i], quota, i)
+        pixels = _centres(scene, chosen)
+        motion = scene.motion.query(i, everywhen, pixels)
+        xyz[:, where] = scene.pointmap(i, pixels=pixels) + motion.displacement
+        rgb[where] = scene.frames[i].reshape(-1, 3)[chosen]
+        shown[:, where] = motion.confidence > 0
+        shown[i, where] = True
+    return MovingPoints(xyz, rgb, shown)
+
+
+def _moving_pixels(scene: Scene, i: int, min_confidence: float | None) -> Int[np.ndarray, " M"]:
+    """Flat indices of frame i's pixels that move, have a depth and are sure enough."""
+    depth = scene.depth[i]
+    usable = np.isfinite(depth) & (depth > 0) & (scene.dynamic[i] > _MOVES)
+    if min_confidence is not None:
+        usable &= scene.confidence[i] >= min_confidence
+    return np.flatnonzero(usable)
+
+
+def _draw(flat: Int[np.ndarray, " M"], quota: int, seed: int) -> Int[np.ndarray, " Q"]:
+    return np.sort(np.random.default_rng(seed).choice(flat, quota, replace=False))
+
+
+def _centres(scene: Scene, flat: Int[np.ndarray, " M"]) -> Float64[np.ndarray, "M 2"]:
+    """Centres (x, y) of pixels given by flat indices."""
+    row, column = np.divmod(flat, scene.size[0])
+    return np.column_stack([column, row]) + 0.5
