@@ -23,7 +23,7 @@ def make_scene(
     depth = np.stack([one for one, _ in seen]).astype(np.float32)
     dynamic = np.stack([one for _, one in seen]).astype(np.float32)
     ramp = np.stack(np.broadcast_arrays(*np.ogrid[60 : 120 : H * 1j, 80 : 200 : W * 1j]), -1)
-    frames = np.concatenate([np.tile(ramp, (count, 1, 1, 1)), 200 * dynamic[..., None]], -1)
+    frames = np.concatenate([np.tile(ramp, (count, 1, 1, 1)), 60 + 40 * dynamic[..., None]], -1)
     return Scene(
         frames=frames.astype(np.uint8),
         times=np.array([0.5, 0.6, 0.7, 0.9, 1.0])[:count],

@@ -77,6 +77,13 @@ FORMATS = {
             extra="usd",
             other_endings=(".usda", ".usd"),
         ),
+        Format(
+            "rrd",
+            ".rrd",
+            "pictures, cameras, points and tracks for the Rerun viewer",
+            f"{_HOME}.rrd:export_rrd",
+            extra="rerun",
+        ),
     )
 }
 
