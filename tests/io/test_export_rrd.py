@@ -12,7 +12,7 @@ from moving_scene import H, W, make_scene
 from worldline.errors import StorageError
 
 pytest.importorskip("rerun")
-from rerun.chunk import RrdReader  # noqa: E402
+from rerun.chunk import RrdReader
 
 
 class Read:

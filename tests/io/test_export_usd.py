@@ -10,8 +10,8 @@ from moving_scene import H, W, make_scene
 from worldline.errors import InputError
 from worldline.scene import Scene
 
-pxr = pytest.importorskip("pxr")
-from pxr import Usd, UsdGeom  # noqa: E402
+pytest.importorskip("pxr")
+from pxr import Usd, UsdGeom
 
 
 def codes_of(stage: Usd.Stage, scene: Scene) -> list[float]:

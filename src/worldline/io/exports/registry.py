@@ -84,6 +84,7 @@ FORMATS = {
             f"{_HOME}.rrd:export_rrd",
             extra="rerun",
         ),
+        Format("video", ".mp4", "RGB | depth | moving | tracks", f"{_HOME}.video:export_video"),
     )
 }
 
