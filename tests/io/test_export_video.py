@@ -66,8 +66,10 @@ def test_poor_scenes_are_filmed_too(tmp_path: Path, case: str) -> None:
         scene = crop(scene, H - 1, W - 3)
     if case == "guess":
         scene = replace(scene, confidence=np.zeros_like(scene.confidence))
-    _, pictures, _ = read(scene.export(tmp_path / "a.mp4"))
+    _, pictures, stream = read(scene.export(tmp_path / "a.mp4"))
     assert len(pictures) == len(scene)
+    lasts = float(stream.duration * stream.time_base)  # the last frame is shown for a while too
+    assert lasts == pytest.approx({1: 1 / 25, 3: 0.3}[len(scene)])
     assert all(side % 2 == 0 for side in pictures[0].shape[:2])
 
 

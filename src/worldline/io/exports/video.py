@@ -28,16 +28,32 @@ def export_video(scene: Scene, path: Path, _choices: Choices) -> None:
     picture sheet, at most 480 px wide each. Raises StorageError when the disk refuses.
     """
     colours, width = depth_colours(scene), min(scene.size[0], _WIDTH)
-    ticks = np.rint((scene.times - scene.times[0]) / float(_TICK)).astype(int).tolist()
+    lasts = _ticks(scene)
     rows = (_even(frame_row(scene, i, colours, width)) for i in range(len(scene)))
     first = next(rows)
     with atomic_file(path) as partial, av.open(str(partial), "w", format="mp4") as container:
         stream = _add_stream(container, frame_rate(scene.times), first)
-        for tick, row in zip(ticks, chain([first], rows), strict=True):
+        for row, tick in zip(chain([first], rows), lasts, strict=True):
             picture = _picture(row)
             picture.pts, picture.time_base = tick, _TICK
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
+            _mux(container, stream.encode(picture), lasts)
+        _mux(container, stream.encode(None), lasts)
+
+
+def _ticks(scene: Scene) -> dict[int, int]:
+    """When each frame starts, from the first one on, and how long it lasts."""
+    ends = np.append(scene.times, scene.times[-1] + float(1 / frame_rate(scene.times)))
+    ticks = np.rint((ends - scene.times[0]) / float(_TICK)).astype(int)
+    return dict(zip(ticks[:-1].tolist(), np.diff(ticks).tolist(), strict=True))
+
+
+def _mux(
+    container: av.container.OutputContainer, packets: list[av.Packet], lasts: dict[int, int]
+) -> None:
+    for packet in packets:
+        if packet.pts is not None:
+            packet.duration = lasts[packet.pts]  # else the last frame would last no time at all
+        container.mux(packet)
 
 
 def _add_stream(
