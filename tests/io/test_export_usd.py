@@ -51,6 +51,8 @@ def test_clip_s_times_and_axes_are_the_stage_s(tmp_path: Path) -> None:
     assert (stage.GetStartTimeCode(), stage.GetEndTimeCode()) == pytest.approx((5, 9))
     assert UsdGeom.GetStageUpAxis(stage) == "Y" and UsdGeom.GetStageMetersPerUnit(stage) == 1
     assert stage.GetRootLayer().customLayerData["metric"] is True
+    near, far = UsdGeom.Camera.Get(stage, "/scene/camera").GetClippingRangeAttr().Get()
+    assert near < scene.depth.min() / 10 and far > scene.depth.max() * 10
     samples = UsdGeom.Camera.Get(stage, "/scene/camera").GetFocalLengthAttr().GetTimeSamples()
     assert samples == pytest.approx((scene.times * 10).tolist())
 

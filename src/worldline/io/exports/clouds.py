@@ -13,6 +13,7 @@ from worldline.scene.cloud import even_quotas
 _MOVES = 0.5  # probability from which a pixel's point counts as moving
 _TRACKS = 64
 _TRACK_STARTS = 4  # frames in which tracks start
+_NO_DEPTHS = (0.01, 100.0)  # where a camera draws that knows no depth
 _STILL_RATE = Fraction(25)  # frames per second of a clip that has one frame
 
 
@@ -63,6 +64,15 @@ def frame_rate(times: Float64[np.ndarray, " N"]) -> Fraction:
     if len(times) < 2:
         return _STILL_RATE
     return Fraction(1.0 / float(np.median(np.diff(times)))).limit_denominator(1001)
+
+
+def clip_planes(scene: Scene) -> tuple[float, float]:
+    """z-depths, well outside of the scene's own, between which a camera should draw."""
+    known = (depth[np.isfinite(depth) & (depth > 0)] for depth in scene.depth)
+    ranges = np.array([(depth.min(), depth.max()) for depth in known if len(depth)])
+    if not len(ranges):
+        return _NO_DEPTHS
+    return float(ranges[:, 0].min()) / 100, float(ranges[:, 1].max()) * 100
 
 
 def linear_colours(rgb: UInt8[np.ndarray, "P 3"]) -> Float32[np.ndarray, "P 3"]:

@@ -31,7 +31,13 @@ from pygltflib import (
 )
 from pygltflib import Scene as GltfScene
 
-from worldline.io.exports.clouds import MovingPoints, linear_colours, sample_tracks, split_points
+from worldline.io.exports.clouds import (
+    MovingPoints,
+    clip_planes,
+    linear_colours,
+    sample_tracks,
+    split_points,
+)
 from worldline.io.exports.registry import Choices
 from worldline.io.exports.y_up import points_y_up, poses_y_up, quaternions
 from worldline.scene import Scene, Tracks
@@ -39,7 +45,6 @@ from worldline.scene.store import atomic_file, flush
 
 _COMPONENTS = {1: SCALAR, 3: VEC3, 4: VEC4}
 _CODES = {np.dtype(np.float32): FLOAT, np.dtype(np.uint16): UNSIGNED_SHORT}
-_NEAR = 0.01  # scene units; glTF asks for a near plane
 
 
 def export_glb(scene: Scene, path: Path, choices: Choices) -> None:
@@ -86,10 +91,12 @@ class _Writer:
         """The camera, its pose animated."""
         (width, height), intrinsics = scene.size, scene.cameras.intrinsics
         fx, fy = np.median(intrinsics[:, [0, 1], [0, 1]], axis=0).tolist()
+        near, far = clip_planes(scene)
         lens = Perspective(
             yfov=2 * float(np.arctan2(height / 2, fy)),
             aspectRatio=(width / fx) / (height / fy),
-            znear=_NEAR,
+            znear=near,
+            zfar=far,
         )
         self.gltf.cameras.append(Camera(type="perspective", perspective=lens, name="camera"))
         poses = poses_y_up(scene.cameras.world_from_camera)

@@ -10,6 +10,7 @@ from pxr import Gf, Tf, Usd, UsdGeom, Vt
 from worldline.errors import InputError, StorageError
 from worldline.io.exports.clouds import (
     MovingPoints,
+    clip_planes,
     frame_rate,
     linear_colours,
     sample_tracks,
@@ -21,7 +22,7 @@ from worldline.scene import PointCloud, Scene, Tracks
 from worldline.scene.store import atomic_file
 
 _ENDINGS = (".usdc", ".usda", ".usd")
-_APERTURE = 36.0  # of a full-frame camera, in USD's tenths of a unit; only ratios matter
+_APERTURE = 0.36  # of a 36 mm wide sensor, in tenths of a unit, as USD has its lenses
 
 
 def export_usd(scene: Scene, path: Path, choices: Choices) -> None:
@@ -67,9 +68,10 @@ def _add_camera(stage: Usd.Stage, scene: Scene, codes: list[float]) -> None:
     # USD multiplies rows from the left, so its matrices are the transposes of ours.
     for code, pose in zip(codes, poses_y_up(scene.cameras.world_from_camera).mT, strict=True):
         place.Set(Gf.Matrix4d(pose.tolist()), code)
+    camera.CreateClippingRangeAttr(Gf.Vec2f(clip_planes(scene)))
     (width, height), intrinsics = scene.size, scene.cameras.intrinsics
     fx, fy = intrinsics[:, 0, 0], intrinsics[:, 1, 1]
-    across, down = _APERTURE / width, _APERTURE / width * fx / fy  # tenths of a unit in a pixel
+    across, down = _APERTURE / width, _APERTURE / width * fx / fy  # size of a pixel
     samples = (
         (camera.CreateFocalLengthAttr(), fx * across),
         (camera.CreateHorizontalApertureAttr(), np.full(len(scene), _APERTURE)),
