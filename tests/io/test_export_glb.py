@@ -139,3 +139,8 @@ def test_bounds_on_points(tmp_path: Path) -> None:
     assert np.allclose(
         read.gltf.nodes[0].extras["intrinsics"], scene.original_intrinsics, atol=1e-9
     )
+
+
+def test_same_scene_gives_the_same_file(tmp_path: Path) -> None:
+    a, b = (make_scene().export(tmp_path / f"{name}.glb", max_points=500) for name in "ab")
+    assert a.read_bytes() == b.read_bytes()
