@@ -10,6 +10,7 @@ import pytest
 from moving_scene import H, W, make_scene
 from PIL import Image
 
+from worldline.io.exports.clouds import frame_rate
 from worldline.io.sheet import depth_colours, frame_row, write_sheet
 from worldline.scene import Scene
 
@@ -44,9 +45,16 @@ def test_film_is_the_sheet_at_the_clip_s_times(tmp_path: Path) -> None:
         assert np.abs(shift).max() < 2
 
 
-def test_frame_rate_is_the_clip_s(tmp_path: Path) -> None:
-    scene = replace(make_scene(), times=np.arange(4) * 1001 / 30000)
-    assert read(scene.export(tmp_path / "a.mp4"))[2].average_rate == Fraction(30000, 1001)
+@pytest.mark.parametrize(
+    ("times", "rate"),
+    [
+        (np.arange(4) * 1001 / 30000, Fraction(30000, 1001)),
+        (np.array([0.0, 0.04, 0.08, 1.0]), Fraction(25)),
+        (np.arange(4) * 86400.0, Fraction(1, 1001)),  # one a day: slow, but not standing still
+    ],
+)
+def test_frame_rate_is_the_clip_s(times: np.ndarray, rate: Fraction) -> None:
+    assert frame_rate(times) == rate
 
 
 def crop(scene: Scene, height: int, width: int) -> Scene:

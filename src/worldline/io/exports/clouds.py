@@ -14,6 +14,7 @@ _MOVES = 0.5  # probability from which a pixel's point counts as moving
 _TRACKS = 64
 _TRACK_STARTS = 4  # frames in which tracks start
 _NO_DEPTHS = (0.01, 100.0)  # where a camera draws that knows no depth
+_SLOWEST = Fraction(1, 1001)
 _STILL_RATE = Fraction(25)  # frames per second of a clip that has one frame
 
 
@@ -63,7 +64,8 @@ def frame_rate(times: Float64[np.ndarray, " N"]) -> Fraction:
     """Frames per second of the clip: the median's, 25 for a single frame."""
     if len(times) < 2:
         return _STILL_RATE
-    return Fraction(1.0 / float(np.median(np.diff(times)))).limit_denominator(1001)
+    rate = Fraction(1.0 / float(np.median(np.diff(times)))).limit_denominator(1001)
+    return max(rate, _SLOWEST)
 
 
 def clip_planes(scene: Scene) -> tuple[float, float]:
