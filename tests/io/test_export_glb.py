@@ -11,7 +11,7 @@ from pygltflib import GLTF2
 from scipy.spatial.transform import Rotation
 
 from worldline.io.exports.clouds import linear_colours
-from worldline.scene import Scene
+from worldline.scene import Scene, TrackField
 
 SHAPES = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}
 
@@ -139,6 +139,20 @@ def test_bounds_on_points(tmp_path: Path) -> None:
     assert np.allclose(
         read.gltf.nodes[0].extras["intrinsics"], scene.original_intrinsics, atol=1e-9
     )
+
+
+def test_points_whose_motion_is_unknown_show_in_their_own_frame_alone(tmp_path: Path) -> None:
+    """Protects from ghosts of a mover's other places; a frame's own points take their room."""
+    scene = make_scene()
+    assert isinstance(scene.motion, TrackField)
+    never = np.zeros_like(scene.motion.visible)
+    scene = replace(scene, motion=replace(scene.motion, visible=never))
+    read = Read(scene.export(tmp_path / "scene.glb", max_points=400))
+    for j in range(len(scene)):
+        found = read.points(f"moving_{j:05d}")[0]
+        own = scene.pointmap(j)[scene.dynamic[j] > 0.5] * (1, -1, -1)
+        assert len(found) == 400 // 2 // len(scene)
+        assert np.abs(found[:, None] - own).max(-1).min(1).max() < 1e-5
 
 
 def test_same_scene_gives_the_same_file(tmp_path: Path) -> None:

@@ -20,19 +20,16 @@ _STILL_RATE = Fraction(25)  # frames per second of a clip that has one frame
 
 @dataclass(frozen=True, eq=False)
 class MovingPoints:
-    """P moving points of all frames, where they are in every frame.
+    """The moving points that each of N frames shows: other ones, and other numbers of them.
 
-    xyz: world, scene units.
-    shown: whether the motion is known in that frame; always in the frame a point comes from.
+    xyz: world, scene units, where they are at the frame's time.
     """
 
-    xyz: Float32[np.ndarray, "N P 3"]
-    rgb: UInt8[np.ndarray, "P 3"]
-    shown: Bool[np.ndarray, "N P"]
+    xyz: list[Float32[np.ndarray, "_ 3"]]
+    rgb: list[UInt8[np.ndarray, "_ 3"]]
 
-    def at(self, j: int) -> tuple[Float32[np.ndarray, "Q 3"], UInt8[np.ndarray, "Q 3"]]:
-        """Positions and colours of those that are shown in frame j."""
-        return self.xyz[j, self.shown[j]], self.rgb[self.shown[j]]
+    def __len__(self) -> int:
+        return sum(len(points) for points in self.xyz)
 
 
 def split_points(scene: Scene, choices: Choices) -> tuple[PointCloud, MovingPoints]:
@@ -43,7 +40,7 @@ def split_points(scene: Scene, choices: Choices) -> tuple[PointCloud, MovingPoin
     total = choices.max_points
     share = None if total is None else max(0, total // 2 // len(scene))
     moving = _moving_points(scene, choices.min_confidence, share)
-    left = None if total is None else total - moving.shown.size
+    left = None if total is None else total - len(moving)
     cloud = scene.complete(choices.at, left, min_confidence=choices.min_confidence)
     return cloud[cloud.dynamic <= _MOVES], moving
 
@@ -84,25 +81,46 @@ def linear_colours(rgb: UInt8[np.ndarray, "P 3"]) -> Float32[np.ndarray, "P 3"]:
     return curve.astype(np.float32)[rgb]
 
 
-def _moving_points(scene: Scene, min_confidence: float | None, count: int | None) -> MovingPoints:
-    """At most `count` moving points of all frames, drawn as evenly as the frames allow."""
+def _moving_points(scene: Scene, min_confidence: float | None, share: int | None) -> MovingPoints:
+    """At most `share` for each frame: of all frames where their motion is known, then its own."""
     found = [_moving_pixels(scene, i, min_confidence) for i in range(len(scene))]
-    quotas = even_quotas(np.array([len(pixels) for pixels in found]), count)
-    xyz = np.empty((len(scene), int(quotas.sum()), 3), np.float32)
+    quotas = even_quotas(np.array([len(pixels) for pixels in found]), share)
+    each = zip(found, quotas.tolist(), strict=True)
+    drawn = [_draw(pixels, quota, i) for i, (pixels, quota) in enumerate(each)]
+    xyz, rgb, shown = _follow(scene, drawn)
+    points = MovingPoints([], [])
+    for j in range(len(scene)):
+        left = np.setdiff1d(found[j], drawn[j])
+        lacking = 0 if share is None else share - int(shown[j].sum())
+        own = _draw(left, min(lacking, len(left)), j)
+        own_xyz = scene.pointmap(j, pixels=_centres(scene, own))
+        points.xyz.append(np.concatenate([xyz[j, shown[j]], own_xyz]))
+        points.rgb.append(np.concatenate([rgb[shown[j]], _colours(scene, j, own)]))
+    return points
+
+
+def _follow(
+    scene: Scene, drawn: list[Int[np.ndarray, " _"]]
+) -> tuple[Float32[np.ndarray, "N P 3"], UInt8[np.ndarray, "P 3"], Bool[np.ndarray, "N P"]]:
+    """Where the drawn pixels' points are in every frame, and whether their motion is known."""
+    xyz = np.empty((len(scene), sum(len(flat) for flat in drawn), 3), np.float32)
     rgb, shown = np.empty(xyz.shape[1:], np.uint8), np.empty(xyz.shape[:2], bool)
     everywhen, end = np.arange(len(scene), dtype=np.float64), 0
-    for i, quota in enumerate(quotas.tolist()):
-        if not quota:
+    for i, flat in enumerate(drawn):
+        if not len(flat):
             continue
-        where, end = slice(end, end + quota), end + quota
-        chosen = _draw(found[i], quota, i)
-        pixels = _centres(scene, chosen)
+        where, end = slice(end, end + len(flat)), end + len(flat)
+        pixels = _centres(scene, flat)
         motion = scene.motion.query(i, everywhen, pixels)
         xyz[:, where] = scene.pointmap(i, pixels=pixels) + motion.displacement
-        rgb[where] = scene.frames[i].reshape(-1, 3)[chosen]
+        rgb[where] = _colours(scene, i, flat)
         shown[:, where] = motion.confidence > 0
         shown[i, where] = True
-    return MovingPoints(xyz, rgb, shown)
+    return xyz, rgb, shown
+
+
+def _colours(scene: Scene, i: int, flat: Int[np.ndarray, " M"]) -> UInt8[np.ndarray, "M 3"]:
+    return scene.frames[i].reshape(-1, 3)[flat]
 
 
 def _moving_pixels(scene: Scene, i: int, min_confidence: float | None) -> Int[np.ndarray, " M"]:

@@ -139,11 +139,13 @@ class _Writer:
 
     def add_moving(self, moving: MovingPoints) -> None:
         """Each frame's moving points, shown from its time to the next one's."""
-        if not moving.shown.any():
+        if not len(moving):
             return
         parent = self._parent("moving")
         for j in range(len(self.times)):
-            node = self.add_points(f"moving_{j:05d}", *moving.at(j), float(j == 0), parent)
+            node = self.add_points(
+                f"moving_{j:05d}", moving.xyz[j], moving.rgb[j], float(j == 0), parent
+            )
             if node is None:
                 continue
             keys = slice(max(0, j - 1), j + 2)

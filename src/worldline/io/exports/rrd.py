@@ -79,8 +79,7 @@ def _log_pictures(recording: rr.RecordingStream, scene: Scene, j: int) -> None:
 
 
 def _log_world(recording: rr.RecordingStream, moving: MovingPoints, tracks: Tracks, j: int) -> None:
-    xyz, rgb = moving.at(j)
-    recording.log("world/moving", rr.Points3D(xyz, colors=rgb))
+    recording.log("world/moving", rr.Points3D(moving.xyz[j], colors=moving.rgb[j]))
     trails = tracks.xyz[:, max(0, j - _TRAIL) : j + 1]
     if j > 0 and len(trails):
         recording.log("world/tracks", rr.LineStrips3D(trails, colors=_TRACK))

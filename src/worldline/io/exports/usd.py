@@ -91,11 +91,10 @@ def _add_still(stage: Usd.Stage, cloud: PointCloud, widths: Float32[np.ndarray, 
 
 def _add_moving(stage: Usd.Stage, scene: Scene, moving: MovingPoints, codes: list[float]) -> None:
     """One cloud whose points are other ones in each frame."""
-    if not moving.shown.any():
+    if not len(moving):
         return
     points = _define_points(stage, "moving")
-    for j, code in enumerate(codes):
-        xyz, rgb = moving.at(j)
+    for j, (code, xyz, rgb) in enumerate(zip(codes, moving.xyz, moving.rgb, strict=True)):
         _set_points(points, xyz, rgb, _footprints(scene, xyz, np.full(len(xyz), j, np.int32)), code)
 
 
