@@ -69,6 +69,8 @@ def test_points_and_tracks_are_the_scene_s(tmp_path: Path) -> None:
     empties = list(stage.GetPrimAtPath("/scene/tracks").GetChildren())
     trails = UsdGeom.BasisCurves.Get(stage, "/scene/trails")
     paths = np.array(trails.GetPointsAttr().Get()).reshape(len(empties), len(scene), 3)
+    (width,) = trails.GetWidthsAttr().Get()  # of two pixels; without it, programs draw pipes
+    assert 1 < width / (2.0 / 50) < 4
     for j, code in enumerate(codes_of(stage, scene)):
         xyz = np.array(moving.GetPointsAttr().Get(code)) * (1, -1, -1)
         own = scene.pointmap(j)[scene.dynamic[j] > 0.5]

@@ -10,7 +10,7 @@ from worldline.io.exports.registry import Choices
 from worldline.scene import PointCloud, Scene, Tracks
 from worldline.scene.cloud import even_quotas
 
-_MOVES = 0.5  # probability from which a pixel's point counts as moving
+MOVES = 0.5  # probability from which a pixel's point counts as moving
 _TRACKS = 64
 _TRACK_STARTS = 4  # frames in which tracks start
 _NO_DEPTHS = (0.01, 100.0)  # where a camera draws that knows no depth
@@ -42,7 +42,7 @@ def split_points(scene: Scene, choices: Choices) -> tuple[PointCloud, MovingPoin
     moving = _moving_points(scene, choices.min_confidence, share)
     left = None if total is None else total - len(moving)
     cloud = scene.complete(choices.at, left, min_confidence=choices.min_confidence)
-    return cloud[cloud.dynamic <= _MOVES], moving
+    return cloud[cloud.dynamic <= MOVES], moving
 
 
 def sample_tracks(scene: Scene, choices: Choices) -> Tracks:
@@ -51,7 +51,7 @@ def sample_tracks(scene: Scene, choices: Choices) -> Tracks:
     found = {i: _moving_pixels(scene, i, choices.min_confidence) for i in starts.tolist()}
     quotas = even_quotas(np.array([len(pixels) for pixels in found.values()]), _TRACKS)
     queries = [
-        np.column_stack([np.full(quota, float(i)), _centres(scene, _draw(pixels, quota, i))])
+        np.column_stack([np.full(quota, float(i)), _centres(scene, pixels[:quota])])
         for (i, pixels), quota in zip(found.items(), quotas.tolist(), strict=True)
     ]
     return scene.tracks(np.concatenate(queries))
@@ -85,14 +85,12 @@ def _moving_points(scene: Scene, min_confidence: float | None, share: int | None
     """At most `share` for each frame: of all frames where their motion is known, then its own."""
     found = [_moving_pixels(scene, i, min_confidence) for i in range(len(scene))]
     quotas = even_quotas(np.array([len(pixels) for pixels in found]), share)
-    each = zip(found, quotas.tolist(), strict=True)
-    drawn = [_draw(pixels, quota, i) for i, (pixels, quota) in enumerate(each)]
+    drawn = [pixels[:quota] for pixels, quota in zip(found, quotas.tolist(), strict=True)]
     xyz, rgb, shown = _follow(scene, drawn)
     points = MovingPoints([], [])
     for j in range(len(scene)):
-        left = np.setdiff1d(found[j], drawn[j])
         lacking = 0 if share is None else share - int(shown[j].sum())
-        own = _draw(left, min(lacking, len(left)), j)
+        own = found[j][quotas[j] : quotas[j] + lacking]
         own_xyz = scene.pointmap(j, pixels=_centres(scene, own))
         points.xyz.append(np.concatenate([xyz[j, shown[j]], own_xyz]))
         points.rgb.append(np.concatenate([rgb[shown[j]], _colours(scene, j, own)]))
@@ -124,16 +122,12 @@ def _colours(scene: Scene, i: int, flat: Int[np.ndarray, " M"]) -> UInt8[np.ndar
 
 
 def _moving_pixels(scene: Scene, i: int, min_confidence: float | None) -> Int[np.ndarray, " M"]:
-    """Flat indices of frame i's pixels that move, have a depth and are sure enough."""
+    """Flat indices, shuffled, of frame i's pixels that move, have a depth and are sure enough."""
     depth = scene.depth[i]
-    usable = np.isfinite(depth) & (depth > 0) & (scene.dynamic[i] > _MOVES)
+    usable = np.isfinite(depth) & (depth > 0) & (scene.dynamic[i] > MOVES)
     if min_confidence is not None:
         usable &= scene.confidence[i] >= min_confidence
-    return np.flatnonzero(usable)
-
-
-def _draw(flat: Int[np.ndarray, " M"], quota: int, seed: int) -> Int[np.ndarray, " Q"]:
-    return np.sort(np.random.default_rng(seed).choice(flat, quota, replace=False))
+    return np.random.default_rng(i).permutation(np.flatnonzero(usable))
 
 
 def _centres(scene: Scene, flat: Int[np.ndarray, " M"]) -> Float64[np.ndarray, "M 2"]:

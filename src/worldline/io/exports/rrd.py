@@ -6,7 +6,7 @@ import numpy as np
 import rerun as rr
 
 from worldline.errors import StorageError
-from worldline.io.exports.clouds import MovingPoints, sample_tracks, split_points
+from worldline.io.exports.clouds import MOVES, MovingPoints, sample_tracks, split_points
 from worldline.io.exports.registry import Choices
 from worldline.scene import Scene, Tracks
 from worldline.scene.store import atomic_file
@@ -74,7 +74,7 @@ def _log_pictures(recording: rr.RecordingStream, scene: Scene, j: int) -> None:
     # One unit of depth is one of the world, whether or not it is a metre.
     depth = rr.DepthImage(np.nan_to_num(scene.depth[j], posinf=0.0), meter=1.0)
     recording.log(f"{_IMAGE}/depth", depth)
-    mask = (scene.dynamic[j] > 0.5).astype(np.uint8)
+    mask = (scene.dynamic[j] > MOVES).astype(np.uint8)
     recording.log(f"{_IMAGE}/moving", rr.SegmentationImage(mask))
 
 

@@ -9,6 +9,7 @@ from pxr import Gf, Tf, Usd, UsdGeom, Vt
 
 from worldline.errors import InputError, StorageError
 from worldline.io.exports.clouds import (
+    MOVES,
     MovingPoints,
     clip_planes,
     frame_rate,
@@ -45,7 +46,7 @@ def export_usd(scene: Scene, path: Path, choices: Choices) -> None:
     still, moving = split_points(scene, choices)
     _add_still(stage, still, _footprints(scene, still.xyz, still.source_frame))
     _add_moving(stage, scene, moving, codes)
-    _add_tracks(stage, sample_tracks(scene, choices), codes)
+    _add_tracks(stage, scene, sample_tracks(scene, choices), codes)
     _write(stage, path)
 
 
@@ -95,7 +96,10 @@ def _add_moving(stage: Usd.Stage, scene: Scene, moving: MovingPoints, codes: lis
         return
     points = _define_points(stage, "moving")
     for j, (code, xyz, rgb) in enumerate(zip(codes, moving.xyz, moving.rgb, strict=True)):
-        _set_points(points, xyz, rgb, _footprints(scene, xyz, np.full(len(xyz), j, np.int32)), code)
+        widths = _footprints(scene, xyz, np.full(len(xyz), j, np.int32))
+        # Each stands for several pixels where there are more of them than points.
+        sparser = max(1.0, float((scene.dynamic[j] > MOVES).sum()) / max(1, len(xyz)))
+        _set_points(points, xyz, rgb, widths * np.float32(np.sqrt(sparser)), code)
 
 
 def _define_points(stage: Usd.Stage, name: str) -> UsdGeom.Points:
@@ -123,17 +127,18 @@ def _set_points(
 def _footprints(
     scene: Scene, xyz: Float32[np.ndarray, "P 3"], frame: Int32[np.ndarray, " P"]
 ) -> Float32[np.ndarray, " P"]:
-    """The side of what a pixel of `frame` sees at each point, in scene units."""
+    """The side of what two pixels of `frame` see at each point, in scene units."""
     cameras = scene.cameras
     distance = np.linalg.norm(xyz - cameras.world_from_camera[frame, :3, 3], axis=-1)
-    return (distance / cameras.intrinsics[frame, 0, 0]).astype(np.float32)
+    # Two, since fewer points are drawn than there are pixels, and they are round.
+    return (2 * distance / cameras.intrinsics[frame, 0, 0]).astype(np.float32)
 
 
-def _add_tracks(stage: Usd.Stage, tracks: Tracks, codes: list[float]) -> None:
+def _add_tracks(stage: Usd.Stage, scene: Scene, tracks: Tracks, codes: list[float]) -> None:
     """Each track as an empty that moves, and all their trails as curves."""
     if len(tracks) == 0:
         return
-    xyz = points_y_up(tracks.xyz)
+    xyz, first = points_y_up(tracks.xyz), np.zeros(len(tracks), np.int32)
     UsdGeom.Xform.Define(stage, "/scene/tracks")
     for m, path in enumerate(xyz.tolist()):
         empty = UsdGeom.Xform.Define(stage, f"/scene/tracks/track_{m:03d}")
@@ -141,14 +146,16 @@ def _add_tracks(stage: Usd.Stage, tracks: Tracks, codes: list[float]) -> None:
         for code, point in zip(codes, path, strict=True):
             place.Set(Gf.Vec3d(point), code)
     if len(codes) > 1:
-        _add_trails(stage, xyz)
+        _add_trails(stage, xyz, float(np.median(_footprints(scene, tracks.xyz[:, 0], first))))
 
 
-def _add_trails(stage: Usd.Stage, xyz: Float32[np.ndarray, "M N 3"]) -> None:
+def _add_trails(stage: Usd.Stage, xyz: Float32[np.ndarray, "M N 3"], width: float) -> None:
     trails = UsdGeom.BasisCurves.Define(stage, "/scene/trails")
     trails.CreateTypeAttr(UsdGeom.Tokens.linear)
     trails.CreateCurveVertexCountsAttr([xyz.shape[1]] * len(xyz))
     trails.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(xyz.reshape(-1, 3))))
+    trails.CreateWidthsAttr([width])
+    trails.SetWidthsInterpolation(UsdGeom.Tokens.constant)
 
 
 def _write(stage: Usd.Stage, path: Path) -> None:
