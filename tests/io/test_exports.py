@@ -1,11 +1,13 @@
 """What is exported reads back as what it was."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from worldline.errors import InputError, StorageError
+from worldline.io.exports import FORMATS
 from worldline.io.exports.npz import write_npz
 from worldline.io.exports.ply import write_ply
 from worldline.scene import Cameras, PointCloud, Scene, StillField
@@ -109,3 +111,14 @@ def test_what_cannot_be_exported_is_told(
     with pytest.raises(InputError, match=message):
         scene.export(tmp_path / path, **more)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "library"), [("usd", "pxr"), ("rrd", "rerun")])
+def test_a_missing_library_is_told_with_its_remedy(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, library: str
+) -> None:
+    form = FORMATS[name]
+    monkeypatch.delitem(sys.modules, form.loader.partition(":")[0], raising=False)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(InputError, match=rf"{library} is needed: .*worldline\[{form.extra}\]"):
+        scene.export(tmp_path / f"a{form.ending}")

@@ -1,5 +1,6 @@
 """A picture sheet of a scene: frames beside their depth, what moves, and the tracks."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ from PIL import Image
 
 from worldline.scene import Scene
 from worldline.scene.store import atomic_file
+from worldline.scene.visibility import project_to
 
 _GAP = 4  # px of white between the pictures
 _FILLED = 0.55  # brightness of depth that was filled in rather than measured
@@ -16,29 +18,59 @@ _TRAIL = 12  # frames of a track's past that are drawn
 _SPACING = 14  # px between the starts of tracks
 
 
+@dataclass(frozen=True)
+class DepthColours:
+    """How depth is coloured, the same in every frame of a scene.
+
+    near, far: inverse depths that the colours span.
+    guessed: no depth was measured, so that all of it is drawn in grey.
+    """
+
+    near: float
+    far: float
+    guessed: bool
+
+
 def write_sheet(scene: Scene, path: Path, rows: int = 4, width: int = 360) -> None:
     """Write a PNG: one row for each of `rows` frames, RGB | depth | moving | tracks.
 
-    Near is red, far is blue; depth that was filled in is darker. Moving pixels are orange. Tracks
-    are drawn with their past, static ones in their frame's colours and moving ones bright.
-
-    Raises StorageError when the disk refuses.
+    Rows are those of `frame_row`. Raises StorageError when the disk refuses.
     """
     picked = np.unique(np.linspace(0, len(scene) - 1, rows).round().astype(int))
-    near, far = _range(scene)
-    strips = []
-    for i in picked.tolist():
-        pictures = [
-            scene.frames[i],
-            _depth_picture(scene, i, near, far),
-            _motion_picture(scene, i),
-            _track_picture(scene, i),
-        ]
-        strips.append(_side_by_side([_shrink(picture, width) for picture in pictures]))
+    colours = depth_colours(scene)
+    strips = [frame_row(scene, i, colours, width) for i in picked.tolist()]
     gap = np.full((_GAP, strips[0].shape[1], 3), 255, np.uint8)
     sheet = np.concatenate([part for strip in strips for part in (strip, gap)][:-1])
     with atomic_file(path) as temporary:
         Image.fromarray(sheet).save(temporary, format="PNG", optimize=True)
+
+
+def frame_row(
+    scene: Scene, i: int, colours: DepthColours, width: int
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Frame i as RGB | depth | moving | tracks, each `width` px wide.
+
+    Near is red, far is blue; depth that was filled in is darker. Moving pixels are orange. Tracks
+    are drawn with their past, static ones in their frame's colours and moving ones bright.
+    """
+    pictures = [
+        scene.frames[i],
+        _depth_picture(scene, i, colours),
+        _motion_picture(scene, i),
+        _track_picture(scene, i),
+    ]
+    return _side_by_side([_shrink(picture, width) for picture in pictures])
+
+
+def depth_colours(scene: Scene) -> DepthColours:
+    """Colours that span most of the scene's depths."""
+    guessed = not any((scene.confidence[i] > 0).any() for i in range(len(scene)))
+    some = 1.0 / np.asarray(scene.depth[:: max(1, len(scene) // 8)], np.float32)
+    some = some[np.isfinite(some)]
+    if some.size == 0:
+        return DepthColours(1.0, 0.0, guessed)
+    far, near = np.percentile(some, [2, 98]).tolist()
+    return DepthColours(near, far if near - far > 1e-6 * near else 0.0, guessed)
 
 
 def _shrink(picture: UInt8[np.ndarray, "H W 3"], width: int) -> UInt8[np.ndarray, "h w 3"]:
@@ -51,23 +83,13 @@ def _side_by_side(pictures: list[np.ndarray]) -> UInt8[np.ndarray, "h w 3"]:
     return np.concatenate([part for p in pictures for part in (p, gap)][:-1], axis=1)
 
 
-def _range(scene: Scene) -> tuple[float, float]:
-    """Inverse depths that the colours span: the same in every frame."""
-    some = 1.0 / np.asarray(scene.depth[:: max(1, len(scene) // 8)], np.float32)
-    some = some[np.isfinite(some)]
-    if some.size == 0:
-        return 1.0, 0.0
-    far, near = np.percentile(some, [2, 98])
-    return float(near), float(far if near - far > 1e-6 * near else 0.0)
-
-
-def _depth_picture(scene: Scene, i: int, near: float, far: float) -> UInt8[np.ndarray, "H W 3"]:
+def _depth_picture(scene: Scene, i: int, colours: DepthColours) -> UInt8[np.ndarray, "H W 3"]:
     inverse = 1.0 / np.asarray(scene.depth[i])
-    level = np.clip((inverse - far) / (near - far), 0.0, 1.0)
+    level = np.clip((inverse - colours.far) / (colours.near - colours.far), 0.0, 1.0)
     picture = _coloured(np.nan_to_num(level), cv2.COLORMAP_TURBO).astype(np.float32)
     picture[np.asarray(scene.confidence[i]) <= 0] *= _FILLED
-    if not (np.asarray(scene.confidence) > 0).any():
-        picture = np.repeat(120.0 * (0.5 + 0.5 * level[..., None]), 3, axis=-1)  # all a guess
+    if colours.guessed:
+        picture = np.repeat(120.0 * (0.5 + 0.5 * level[..., None]), 3, axis=-1)
     picture[~np.isfinite(inverse)] = 96
     return picture.astype(np.uint8)
 
@@ -96,9 +118,13 @@ def _track_picture(scene: Scene, i: int) -> UInt8[np.ndarray, "H W 3"]:
     pixels = np.stack([x, y], axis=-1).reshape(-1, 2)
     start = max(0, i - _TRAIL) if i > 0 else min(len(scene) - 1, _TRAIL)
     order = list(range(start, i + 1)) if i > 0 else list(range(start, -1, -1))
-    queries = np.concatenate([np.full((len(pixels), 1), float(i)), pixels], axis=1)
-    tracks = scene.tracks(queries)
-    trails = tracks.uv[:, order]
+    trails = np.stack(
+        [
+            project_to(points, scene.cameras.intrinsics[j], scene.cameras.camera_from_world[j])[0]
+            for j, points in zip(order, scene.pointmap(i, order, pixels), strict=True)
+        ],
+        axis=1,
+    )
     moving = np.asarray(scene.dynamic[i])[pixels[:, 1].astype(int), pixels[:, 0].astype(int)] > 0.5
     hue = _coloured((pixels[:, 1] / height).astype(np.float32), cv2.COLORMAP_RAINBOW)
     for trail, moves, colour in zip(trails, moving, hue, strict=True):

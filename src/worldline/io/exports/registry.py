@@ -38,6 +38,7 @@ class Format:
         `(scene: Scene, path: Path, choices: Choices) -> None` and leaves the whole export or
         nothing at `path`.
     extra: what to install beside worldline, as in `pip install worldline[usd]`.
+    other_endings: of names that mean this format too.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Format:
     summary: str
     loader: str
     extra: str = ""
+    other_endings: tuple[str, ...] = ()
 
     def load(self) -> Callable[["Scene", Path, Choices], None]:
         """Import the function that writes. InputError where a library of it is missing."""
@@ -86,6 +88,23 @@ FORMATS = {
         Format(
             "tracks-npz", ".tracks.npz", "3D tracks as arrays", f"{_HOME}.tracks:export_tracks_npz"
         ),
+        Format("glb", ".glb", "animated points, camera and tracks", f"{_HOME}.glb:export_glb"),
+        Format(
+            "usd",
+            ".usdc",
+            "camera, points and tracks with time samples",
+            f"{_HOME}.usd:export_usd",
+            extra="usd",
+            other_endings=(".usda", ".usd"),
+        ),
+        Format(
+            "rrd",
+            ".rrd",
+            "pictures, cameras, points and tracks for the Rerun viewer",
+            f"{_HOME}.rrd:export_rrd",
+            extra="rerun",
+        ),
+        Format("video", ".mp4", "RGB | depth | moving | tracks", f"{_HOME}.video:export_video"),
     )
 }
 
@@ -110,7 +129,11 @@ def export(
 def _find(to: str | None, path: Path) -> Format:
     if to is None:
         name = path.name.lower()
-        fitting = [one for one in FORMATS.values() if one.ending and name.endswith(one.ending)]
+        fitting = [
+            one
+            for one in FORMATS.values()
+            if one.ending and name.endswith((one.ending, *one.other_endings))
+        ]
         if not fitting:
             raise InputError(f"{path} does not tell its format; say which: {', '.join(FORMATS)}")
         return max(fitting, key=lambda one: len(one.ending))  # .tracks.npz is no .npz
