@@ -17,12 +17,17 @@ _SPACING = 14  # px between the starts of tracks
 
 
 def write_sheet(scene: Scene, path: Path, rows: int = 4, width: int = 360) -> None:
-    """Write a PNG: one row for each of `rows` frames, RGB | depth | moving | tracks.
+    """Write the picture that `draw_sheet` draws as a PNG. StorageError when the disk refuses."""
+    sheet = draw_sheet(scene, rows, width)
+    with atomic_file(path) as temporary:
+        Image.fromarray(sheet).save(temporary, format="PNG", optimize=True)
+
+
+def draw_sheet(scene: Scene, rows: int = 4, width: int = 360) -> UInt8[np.ndarray, "h w 3"]:
+    """One row for each of `rows` frames, RGB | depth | moving | tracks, each `width` px wide.
 
     Near is red, far is blue; depth that was filled in is darker. Moving pixels are orange. Tracks
     are drawn with their past, static ones in their frame's colours and moving ones bright.
-
-    Raises StorageError when the disk refuses.
     """
     picked = np.unique(np.linspace(0, len(scene) - 1, rows).round().astype(int))
     near, far = _range(scene)
@@ -36,9 +41,7 @@ def write_sheet(scene: Scene, path: Path, rows: int = 4, width: int = 360) -> No
         ]
         strips.append(_side_by_side([_shrink(picture, width) for picture in pictures]))
     gap = np.full((_GAP, strips[0].shape[1], 3), 255, np.uint8)
-    sheet = np.concatenate([part for strip in strips for part in (strip, gap)][:-1])
-    with atomic_file(path) as temporary:
-        Image.fromarray(sheet).save(temporary, format="PNG", optimize=True)
+    return np.concatenate([part for strip in strips for part in (strip, gap)][:-1])
 
 
 def _shrink(picture: UInt8[np.ndarray, "H W 3"], width: int) -> UInt8[np.ndarray, "h w 3"]:
