@@ -45,7 +45,7 @@ def verdict(findings: tuple[Finding, ...]) -> str:
     if not findings:
         return "Yes: what cameras and depth predict is what the pictures show."
     if any(finding.grave for finding in findings):
-        return "No, not as it is: cameras and depth do not explain what the pictures show."
+        return "No, not as it is: its cameras do not explain what the pictures show."
     parts = list(dict.fromkeys(part for finding in findings for part in finding.doubts))
     return f"In part: rely with care on {_listed(parts)}. No other doubt was found."
 

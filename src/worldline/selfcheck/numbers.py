@@ -47,7 +47,7 @@ class Numbers:
     flow: from frame to frame, optical flow against what depth and cameras predict.
     reprojection: static pixels, through two frames' measured depths and back; see `residuals`.
     tolerance: a residual above it is too large.
-    exposure: factor of the brightness from each frame to the next.
+    exposure: factor of the brightness from each frame to the next, S = N - 1 of them.
     path: camera positions, world axes, scene units.
     turn: largest angle between a frame's camera and the first's, degrees.
     """
@@ -68,7 +68,7 @@ class Numbers:
     flow: Residuals
     reprojection: Residuals
     tolerance: float
-    exposure: Float64[np.ndarray, " N-1"]
+    exposure: Float64[np.ndarray, " S"]
     path: Float64[np.ndarray, "N 3"]
     turn: float
 

@@ -3,10 +3,10 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-_WIDTH, _HEIGHT = 860, 220  # of a curve's picture
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 14, 40  # margins for the axes
-_SIDE = 420  # of one view of a path
-_MARGIN = 52
+_WIDTH, _HEIGHT = 860.0, 220.0  # of a curve's picture
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 14.0, 40.0  # margins for the axes
+_SIDE = 420.0  # of one view of a path
+_MARGIN = 52.0
 _DOTS = 400  # of a path at most: more cannot be told apart
 _GOOD, _BAD, _QUIET = "#2457a6", "#c62828", "#8a93a0"
 
@@ -55,7 +55,7 @@ def path_views(path: Float[np.ndarray, "N 3"], registered: Bool[np.ndarray, " N"
     above = np.stack([centred[:, 0], -centred[:, 2]], axis=-1)
     beside = np.stack([centred[:, 2], centred[:, 1]], axis=-1)
     views = [
-        _view(above, registered, shown, 0, ("from above", "right", "forward")),
+        _view(above, registered, shown, 0.0, ("from above", "right", "forward")),
         _view(beside, registered, shown, _SIDE + 20, ("from the side", "forward", "up")),
     ]
     return _svg(2 * _SIDE + 20, _SIDE, views)
@@ -65,7 +65,7 @@ def _view(
     points: Float[np.ndarray, "N 2"],
     registered: Bool[np.ndarray, " N"],
     shown: np.ndarray,
-    left: int,
+    left: float,
     names: tuple[str, str, str],
 ) -> str:
     """One view of a path: its frames as dots, darker the later, first and last ones named."""
@@ -148,6 +148,6 @@ def _dot(x: float, y: float, radius: float, colour: str, note: str) -> str:
     return f"{circle}<title>{note}</title></circle>"
 
 
-def _svg(width: int, height: int, parts: list[str]) -> str:
+def _svg(width: float, height: float, parts: list[str]) -> str:
     """No xmlns: inside HTML it is not needed, and the page then names no address at all."""
-    return f'<svg viewBox="0 0 {width} {height}" role="img">{"".join(parts)}</svg>'
+    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img">{"".join(parts)}</svg>'

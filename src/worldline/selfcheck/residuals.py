@@ -74,7 +74,7 @@ def reprojection_gap(count: int) -> int:
     return max(1, round(_SPAN * count))
 
 
-def exposure_steps(scene: Scene) -> Float64[np.ndarray, " N-1"]:
+def exposure_steps(scene: Scene) -> Float64[np.ndarray, " S"]:
     """By what factor the picture's brightness changes from each frame to the next.
 
     The median over pixels at the same place, which moves little when the camera or things do.
