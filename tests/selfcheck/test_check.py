@@ -60,6 +60,17 @@ def test_the_flow_residual_is_how_far_cameras_are_wrong():
     np.testing.assert_allclose(residuals, 2 * 1.5 * STEP, atol=0.5)
 
 
+def test_one_wrong_camera_is_placed_and_spares_the_rest(good):
+    poses = good.cameras.world_from_camera.copy()
+    poses[6, 1, 3] += 0.3
+    poses[7:, 1, 3] += 0.1
+    check = check_scene(replace(good, cameras=replace(good.cameras, world_from_camera=poses)))
+    (finding,) = check.findings
+    assert finding.name == "flow" and not finding.grave
+    assert "in 2 of 11 steps, most of all at frame 5 (0.50 s)" in finding.what
+    assert "the cameras of those steps" in check.verdict
+
+
 def test_movers_do_not_count_in_residuals(good):
     moving = np.zeros_like(good.dynamic)
     moving[:, :, : W // 2] = 1.0

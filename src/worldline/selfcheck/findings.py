@@ -11,7 +11,7 @@ _GUESSED_FOCAL = 0.08  # sigma over focal length; cameras that travel tell it to
 _MOSTLY_MOVING = 0.6  # of the pixels
 _JUMP = 1.2  # of the brightness; pans over bright and dark stay below
 _FEW_MEASURED = 0.3  # of the static pixels
-_OFTEN = 0.25  # of the pairs of frames, with a flow residual that is too large
+_SOMETIMES, _OFTEN = 0.1, 0.25  # of the steps, with a flow residual that is too large
 
 
 @dataclass(frozen=True)
@@ -145,17 +145,19 @@ def _unregistered(numbers: Numbers) -> Iterator[Finding]:
 def _large_flow(numbers: Numbers) -> Iterator[Finding]:
     known = numbers.flow.pixels[np.isfinite(numbers.flow.pixels)]
     large = int((known > numbers.tolerance).sum())
-    if large <= _OFTEN * len(known):
+    if large <= _SOMETIMES * len(known):
         return
+    often = large > _OFTEN * len(known)
+    worst = int(numbers.flow.pairs[np.nanargmax(numbers.flow.pixels), 0])
     yield Finding(
         "flow",
         f"Optical flow and cameras disagree: by more than {numbers.tolerance:.1f} px in {large} "
-        f"of {len(known)} steps, {numbers.flow.median:.1f} px in the median.",
+        f"of {len(known)} steps, most of all at frame {worst} ({numbers.times[worst]:.2f} s).",
         "Cameras, depth or masks are wrong where the residual is high. Give the focal length "
         "if you know it (--focal), keep more frames (smaller --stride) or cut out the bad ones "
         "(--start, --end). Photographs taken far apart can also mislead the optical flow itself.",
-        ("the cameras", "the depth"),
-        grave=True,
+        ("the cameras" if often else "the cameras of those steps", "the depth there"),
+        grave=often,
     )
 
 

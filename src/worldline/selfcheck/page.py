@@ -180,10 +180,10 @@ def _reprojection(numbers: Numbers) -> str:
             "too little.</p>"
         )
     first, second = numbers.reprojection.pairs[0]
-    apart = "1 frame" if second - first == 1 else f"{second - first} frames"
+    there = "the next frame" if second - first == 1 else f"the frame {second - first} later"
     return (
         f"<p>Reprojection residual: <b>{_pixels(numbers.reprojection)}</b>. A static pixel is "
-        f"carried by its depth to the frame {apart} later and back by the depth measured there; "
+        f"carried by its depth to {there} and back by the depth measured there; "
         "this is how far it misses itself.</p>"
     )
 
