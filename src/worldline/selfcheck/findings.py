@@ -137,7 +137,7 @@ def _unregistered(numbers: Numbers) -> Iterator[Finding]:
         f"{len(left)} of {len(numbers)} frames could not be registered: {_ranges(left)}.",
         "Their cameras are interpolated between those of other frames. Leave their points out, "
         "or try without those frames (--start, --end), or with a smaller --stride.",
-        ("the cameras of those frames",),
+        ("the cameras of the unregistered frames",),
         grave=len(left) > 0.5 * len(numbers),
     )
 
@@ -156,7 +156,7 @@ def _large_flow(numbers: Numbers) -> Iterator[Finding]:
         "Cameras, depth or masks are wrong where the residual is high. Give the focal length "
         "if you know it (--focal), keep more frames (smaller --stride) or cut out the bad ones "
         "(--start, --end). Photographs taken far apart can also mislead the optical flow itself.",
-        ("the cameras" if often else "the cameras of those steps", "the depth there"),
+        ("the cameras" if often else "the cameras at some steps", "the depth there"),
         grave=often,
     )
 

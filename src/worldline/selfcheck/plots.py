@@ -84,10 +84,10 @@ def _view(
         colour = _shade(k / max(1, len(points) - 1)) if registered[k] else _BAD
         note = f"frame {k}" if registered[k] else f"frame {k}, not registered"
         parts.append(_dot(x[k], y[k], 3.2 if registered[k] else 4.2, colour, note))
-    for k, word in ((0, "first"), (len(points) - 1, "last")):
+    for k, word, lift in ((0, "first", -7), (len(points) - 1, "last", 16)):
         end, off = ("end", -8) if points[k, 0] > 0 else ("start", 8)
         parts.append(
-            f'<text x="{x[k] + off:.1f}" y="{y[k] - 7:.1f}" text-anchor="{end}">{word}</text>'
+            f'<text x="{x[k] + off:.1f}" y="{y[k] + lift:.1f}" text-anchor="{end}">{word}</text>'
         )
     return "".join(parts)
 
