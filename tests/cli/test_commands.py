@@ -15,7 +15,7 @@ from worldline.cli import failures, main
 from worldline.cli.demo import error_lines
 from worldline.cli.reconstruct import default_out, parse_intrinsics
 
-VERBS = ("reconstruct", "info", "doctor", "demo")
+VERBS = ("reconstruct", "info", "report", "compare", "export", "doctor", "demo")
 
 
 @pytest.fixture
@@ -27,9 +27,7 @@ def video(tmp_path, textured, write_video) -> Path:
 def sheets(monkeypatch) -> list[Path]:
     """Where picture sheets were asked for, instead of pictures."""
     asked: list[Path] = []
-    stub = types.ModuleType("worldline.io.sheet")
-    stub.write_sheet = lambda scene, path: asked.append(path)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "worldline.io.sheet", stub)
+    monkeypatch.setattr("worldline.io.sheet.write_sheet", lambda scene, path: asked.append(path))
     return asked
 
 
@@ -64,8 +62,9 @@ def test_reconstruct_says_what_it_did(cli, video, tmp_path):
     for words in ("focal length 96 px (a guess)", "measured on", "note      this system is a fake"):
         assert words in run.out
     assert f"scene     {out}" in run.out and "GB at most" in run.out
+    assert f"report    {out / 'report.html'}" in run.out
     stages = [line.split(":")[0] for line in run.err.splitlines()]
-    assert stages == ["read", "light", "depth", "save"]
+    assert stages == ["read", "light", "depth", "check", "save"]
 
 
 def test_quiet_shows_no_progress(cli, video, tmp_path):

@@ -1,4 +1,4 @@
-"""The command line: `worldline reconstruct`, `info`, `export`, `doctor` and `demo`."""
+"""The command line: `worldline reconstruct`, `info`, `report`, `compare` and others."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -46,15 +46,19 @@ def _run(arguments: list[str]) -> int:
 
 
 def _verbs() -> dict[str, Callable[..., Any]]:
+    from worldline.cli.compare import compare
     from worldline.cli.demo import demo
     from worldline.cli.doctor import doctor
     from worldline.cli.export import export
     from worldline.cli.info import info
     from worldline.cli.reconstruct import reconstruct
+    from worldline.cli.report import report
 
     return {
         "reconstruct": reconstruct,
         "info": info,
+        "report": report,
+        "compare": compare,
         "export": export,
         "doctor": doctor,
         "demo": demo,

@@ -9,6 +9,7 @@ from worldline.systems.registry import SYSTEMS
 
 Flag: TypeAlias = Annotated[bool, arg(help_behavior_hint="")]
 Folder: TypeAlias = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
+Page: TypeAlias = Annotated[Path | None, arg(metavar="HTML", help_behavior_hint="")]
 Picture: TypeAlias = Annotated[Path | None, arg(metavar="PNG", help_behavior_hint="")]
 Source: TypeAlias = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
 Video: TypeAlias = Annotated[Path | None, arg(metavar="VIDEO", help_behavior_hint="")]

@@ -85,6 +85,7 @@ def look_lines(path: Path, sheet: Path | None) -> list[str]:
     """Where the scene is and how to look at it."""
     return [
         f"scene     {path}",
+        f"report    {path / 'report.html'}",
         *([] if sheet is None else [f"picture   {sheet}"]),
         f"look      worldline info {path}",
         f"          python -c 'import worldline; print(worldline.load_scene(\"{path}\"))'",

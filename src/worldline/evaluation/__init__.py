@@ -1,1 +1,1 @@
-"""Metrics: how far a scene is from what is known to be true."""
+"""Metrics: how far a scene is from what is known to be true, or from another scene."""

@@ -32,17 +32,22 @@ class DepthColours:
 
 
 def write_sheet(scene: Scene, path: Path, rows: int = 4, width: int = 360) -> None:
-    """Write a PNG: one row for each of `rows` frames, RGB | depth | moving | tracks.
+    """Write the picture that `draw_sheet` draws as a PNG. StorageError when the disk refuses."""
+    sheet = draw_sheet(scene, rows, width)
+    with atomic_file(path) as temporary:
+        Image.fromarray(sheet).save(temporary, format="PNG", optimize=True)
 
-    Rows are those of `frame_row`. Raises StorageError when the disk refuses.
+
+def draw_sheet(scene: Scene, rows: int = 4, width: int = 360) -> UInt8[np.ndarray, "h w 3"]:
+    """One row for each of `rows` frames, RGB | depth | moving | tracks, each `width` px wide.
+
+    Rows are those of `frame_row`.
     """
     picked = np.unique(np.linspace(0, len(scene) - 1, rows).round().astype(int))
     colours = depth_colours(scene)
     strips = [frame_row(scene, i, colours, width) for i in picked.tolist()]
     gap = np.full((_GAP, strips[0].shape[1], 3), 255, np.uint8)
-    sheet = np.concatenate([part for strip in strips for part in (strip, gap)][:-1])
-    with atomic_file(path) as temporary:
-        Image.fromarray(sheet).save(temporary, format="PNG", optimize=True)
+    return np.concatenate([part for strip in strips for part in (strip, gap)][:-1])
 
 
 def frame_row(

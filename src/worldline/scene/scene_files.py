@@ -1,6 +1,7 @@
 """A Scene on disk: scene.json, arrays.safetensors, motion.safetensors."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from worldline.scene.store import (
     to_json,
     write_arrays,
     write_json,
+    write_text,
 )
 
 FORMAT = "worldline-scene"
@@ -23,8 +25,14 @@ _SCENE = ("frames", "times", "depth", "confidence", "dynamic")
 _CAMERAS = ("world_from_camera", "intrinsics", "registered", "focal_sigma")
 
 
-def write_scene_files(scene: Any, path: str | Path, *, overwrite: bool) -> None:
-    """Write `scene` (a Scene) to the directory `path`; see Scene.save."""
+def write_scene_files(
+    scene: Any, path: str | Path, *, overwrite: bool, pages: Mapping[str, str] | None = None
+) -> None:
+    """Write `scene` (a Scene) to the directory `path`; see Scene.save.
+
+    pages: texts to lay beside the scene's own files, by file name; reading a scene ignores them.
+    """
+    pages = pages or {}
     arrays = {name: getattr(scene, name) for name in _SCENE}
     arrays |= {name: getattr(scene.cameras, name) for name in _CAMERAS}
     shared, motion = split_shared(scene.motion, arrays)
@@ -41,9 +49,12 @@ def write_scene_files(scene: Any, path: str | Path, *, overwrite: bool) -> None:
     }
     to_json(meta)  # what JSON cannot hold is the caller's mistake: say so before writing
     needed = sum(array.nbytes for array in (*arrays.values(), *motion.values()))
+    needed += sum(len(text) for text in pages.values())
     with atomic_directory(path, overwrite=overwrite, needed=needed) as directory:
         write_arrays(directory / "arrays.safetensors", arrays)
         write_arrays(directory / "motion.safetensors", motion)
+        for name, text in pages.items():
+            write_text(directory / name, text)
         write_json(directory / "scene.json", meta)
 
 

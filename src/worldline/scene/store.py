@@ -144,7 +144,11 @@ def atomic_file(path: str | Path, *, needed: int = 0) -> Iterator[Path]:
 
 def write_json(path: Path, value: object) -> None:
     """Write JSON and flush it to the disk. Raises InputError for what JSON cannot hold."""
-    text = to_json(value)
+    write_text(path, to_json(value))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8 and flush it to the disk."""
     with path.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

@@ -10,7 +10,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ import worldline
 from worldline.errors import InputError
 from worldline.io import Clip, read_clip
 from worldline.scene import Scene, load_scene
+from worldline.scene.scene_files import write_scene_files
 from worldline.scene.store import to_json
+from worldline.selfcheck import PAGE, check_scene, report_page
 from worldline.systems.listener import Report, StageListener
 from worldline.systems.registry import System, find_system
 from worldline.systems.stages import Arrays, Stages
@@ -53,9 +55,9 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
 
     Args:
         source: the file, folder or glob.
-        out: directory to save the scene in; the scene returned is then mapped from there. Finished
-            stages are kept beside it in `.<name>.partial`, so that the same call resumes after a
-            kill. None: nothing is written.
+        out: directory to save the scene in, with a page (report.html) on how far to trust it; the
+            scene returned is then mapped from there. Finished stages are kept beside it in
+            `.<name>.partial`, so that the same call resumes after a kill. None: nothing is written.
         system: how; a name in `worldline.systems.SYSTEMS`.
         start: first time to keep, in seconds of the source's own time stamps.
         end: frames at or after this time are left out.
@@ -225,17 +227,31 @@ def peak_memory() -> int:
 
 
 def _save(scene: Scene, target: Path, overwrite: bool, listener: StageListener | None) -> None:
-    """Save the scene, and remove what a run that was killed while saving left."""
+    """Save the scene with its self-check, so that no scene is ever there without one."""
+    with _told(listener, "check"):
+        page = report_page(scene, check_scene(scene))
+    with _told(listener, "save"):
+        _clear(target)
+        write_scene_files(scene, target, overwrite=overwrite, pages={PAGE: page})
+
+
+@contextlib.contextmanager
+def _told(listener: StageListener | None, name: str) -> Iterator[None]:
+    """Tell the listener of what the block does."""
     if listener:
-        listener.stage_started("save")
+        listener.stage_started(name)
     started = time.perf_counter()
+    yield
+    if listener:
+        listener.stage_finished(name, time.perf_counter() - started, False)
+
+
+def _clear(target: Path) -> None:
+    """Remove what runs that were killed while saving left beside the target."""
     for left in target.parent.glob(f".{_glob_escape(target.name)}.partial-*"):
         owner = re.fullmatch(r".*\.partial-(\d+)", left.name)
         if owner and not _alive(int(owner[1])):
             shutil.rmtree(left, ignore_errors=True)
-    scene.save(target, overwrite=overwrite)
-    if listener:
-        listener.stage_finished("save", time.perf_counter() - started, False)
 
 
 def _glob_escape(name: str) -> str:
