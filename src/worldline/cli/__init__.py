@@ -1,4 +1,4 @@
-"""The command line: `worldline reconstruct`, `info`, `export`, `doctor` and `demo`."""
+"""The command line: `worldline reconstruct`, `info`, `view`, `export`, `doctor`, `demo`."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -51,10 +51,12 @@ def _verbs() -> dict[str, Callable[..., Any]]:
     from worldline.cli.export import export
     from worldline.cli.info import info
     from worldline.cli.reconstruct import reconstruct
+    from worldline.cli.view import view
 
     return {
         "reconstruct": reconstruct,
         "info": info,
+        "view": view,
         "export": export,
         "doctor": doctor,
         "demo": demo,
