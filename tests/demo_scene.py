@@ -1,4 +1,4 @@
-"""The demo clip's exact truth as a Scene, small; whoever walks in it may be painted red."""
+"""The demo clip's exact truth as a Scene, small; the figure that walks in it may be red."""
 
 import dataclasses
 from typing import ClassVar
@@ -35,7 +35,7 @@ class TruthField:
 
 
 def demo_scene(stride: int = 6, size: tuple[int, int] = SIZE, *, paint: bool = False) -> Scene:
-    """Every `stride`-th frame; `paint` makes all that moves red and the rest grey."""
+    """Every `stride`-th frame; `paint` makes the walking figure red and the rest grey."""
     indices = list(range(0, 48, stride))
     truth = demo_truth(indices, size)
     intrinsics = np.tile(truth.intrinsics, (len(truth), 1, 1))
@@ -43,13 +43,16 @@ def demo_scene(stride: int = 6, size: tuple[int, int] = SIZE, *, paint: bool = F
     frames = _frames(indices, size)
     if paint:
         frames = np.repeat(frames.mean(axis=-1, keepdims=True), 3, axis=-1).astype(np.uint8)
-        frames[truth.dynamic] = RED
+        walks = truth.dynamic[0] & (np.arange(size[0]) > size[0] / 2)  # the cart starts at the left
+        frames[np.isin(truth.instance, np.unique(truth.instance[0][walks]))] = RED
     return Scene(
         frames=frames,
         times=truth.times,
         cameras=Cameras(truth.world_from_camera, intrinsics, still == 0, still),
         depth=truth.depth.astype(np.float32),
-        confidence=np.linspace(0.5, 1.5, frames[..., 0].size).reshape(truth.depth.shape),
+        confidence=np.linspace(0.5, 1.5, truth.depth.size, dtype=np.float32).reshape(
+            truth.depth.shape
+        ),
         dynamic=truth.dynamic.astype(np.float32),
         motion=TruthField(truth),
         original_size=size,

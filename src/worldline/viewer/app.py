@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -134,9 +135,9 @@ class Viewer:
         server.initial_camera.near = placement.distance / 200
         server.initial_camera.far = placement.distance * 500
         server.scene.add_frame("/cameras", show_axes=False)
-        for i in cameras_to_draw(self.scene, placement, _FRUSTA):
+        for i in cameras_to_draw(self.scene, placement, _FRUSTA).tolist():
             picture = thumbnail(self.scene, i, 96)
-            self._add_frustum(f"/cameras/{i}", int(i), 0.03, _GREY, picture)
+            self._add_frustum(f"/cameras/{i}", i, 0.03, _GREY, picture)
         path = self.scene.cameras.world_from_camera[:, :3, 3].astype(np.float32)
         ends = np.stack([path[:-1], path[1:]], axis=1)
         self._draw_lines("/cameras/path", Lines(ends, _one_colour(ends, _GREY)), 1.5)
@@ -257,12 +258,15 @@ class Viewer:
             return
         before, file = self.state, io.BytesIO()
         self.change(playing=False)
-        encode(file, self._turntable_pictures(client))
+        size = client.camera.image_width, client.camera.image_height
+        encode(file, self._turntable_pictures(client, size), size)
         self.change(time=before.time, playing=before.playing)
         client.send_file_download("worldline.mp4", file.getvalue(), save_immediately=True)
 
-    def _turntable_pictures(self, client: viser.ClientHandle) -> Any:
-        height, width = client.camera.image_height, client.camera.image_width
+    def _turntable_pictures(
+        self, client: viser.ClientHandle, size: tuple[int, int]
+    ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        width, height = size
         poses = orbit(self.placement, _TURNTABLE)
         for pose, at in zip(poses, times_of(self.scene, _TURNTABLE), strict=True):
             self.change(time=at)

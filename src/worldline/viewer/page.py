@@ -35,17 +35,17 @@ class Recording:
 
     sources, times: frame indices.
     static: places that hold at all times; moving: one for each time. World, scene units.
-    static_starts, moving_starts: where each source's points start; the last entry is the end.
+    static_starts, moving_starts: the B = S + 1 bounds between the sources' points.
     """
 
     sources: Int32[np.ndarray, " S"]
     times: Int32[np.ndarray, " T"]
     static: Float32[np.ndarray, "P 3"]
     static_rgb: UInt8[np.ndarray, "P 3"]
-    static_starts: Int32[np.ndarray, " S+1"]
+    static_starts: Int32[np.ndarray, " B"]
     moving: Float32[np.ndarray, "T M 3"]
     moving_rgb: UInt8[np.ndarray, "M 3"]
-    moving_starts: Int32[np.ndarray, " S+1"]
+    moving_starts: Int32[np.ndarray, " B"]
     moving_patch: float  # side of a moving point's patch of surface, 1 for a static one's
 
 
@@ -111,7 +111,7 @@ def page_data(scene: Scene, recording: Recording, placement: Placement) -> dict:
         "target": placement.target.tolist(),
         "distance": placement.distance,
         "movingPatch": recording.moving_patch,
-        "size": placement.distance / focal * float(np.sqrt(known / drawn)),
+        "size": float(np.sqrt(known / drawn)) / focal,
         "poses": np.round(poses[:, :3], 5).tolist(),
         "drawn": cameras_to_draw(scene, placement, 24).tolist(),
         "fov": float(np.median(fields_of_view(scene))),
@@ -164,7 +164,7 @@ def _spread(count: int, most: int) -> Int32[np.ndarray, " K"]:
     return np.unique(np.linspace(0, count - 1, most).round()).astype(np.int32)
 
 
-def _starts(parts: tuple[np.ndarray, ...]) -> Int32[np.ndarray, " S+1"]:
+def _starts(parts: tuple[np.ndarray, ...]) -> Int32[np.ndarray, " B"]:
     return np.cumsum([0, *map(len, parts)]).astype(np.int32)
 
 

@@ -26,18 +26,20 @@ def write_turntable(
     Raises StorageError when the disk refuses.
     """
     with atomic_file(path) as partial, partial.open("wb") as file:
-        encode(file, _pictures(scene, count, max_points))
+        encode(file, _pictures(scene, count, max_points), SIZE)
 
 
-def encode(file: IO[bytes], pictures: Iterable[UInt8[np.ndarray, "H W 3"]]) -> None:
-    """Encode pictures of one size as H.264 in an mp4; an odd last row or column is cut off."""
+def encode(
+    file: IO[bytes], pictures: Iterable[UInt8[np.ndarray, "H W 3"]], size: tuple[int, int]
+) -> None:
+    """Encode pictures of one size (width, height) as H.264 in an mp4; odd last lines are cut."""
+    width, height = (side // 2 * 2 for side in size)
     with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=RATE)
-        stream.pix_fmt = "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"crf": "18"}
         for picture in pictures:
-            stream.height, stream.width = (side // 2 * 2 for side in picture.shape[:2])
-            even = np.ascontiguousarray(picture[: stream.height, : stream.width])
+            even = np.ascontiguousarray(picture[:height, :width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
         container.mux(stream.encode())
 
