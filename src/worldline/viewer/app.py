@@ -89,10 +89,13 @@ class Viewer:
     def run(self) -> None:
         """Draw whatever changes, and play, until `stop` is called."""
         due = time.perf_counter()
-        while not self._ended:
+        while True:
             state = self.state
             wait = max(0.0, due - time.perf_counter()) if state.playing else None
-            if self._changed.wait(wait):
+            changed = self._changed.wait(wait)
+            if self._ended:
+                return
+            if changed:
                 self._changed.clear()
                 self.draw()
             elif state.playing:
