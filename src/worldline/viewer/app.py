@@ -116,13 +116,13 @@ class Viewer:
         state, before = self.state, self._drawn
         with self.server.atomic():
             self._draw_points(state)
-            if _differ(before, state, "time", "trails", "trail"):
-                self._draw_trails(state)
             if _differ(before, state, "time", "cameras", "follow"):
                 self._draw_cameras(state)
         if state.follow and _differ(before, state, "time", "follow"):
             for client in self.server.get_clients().values():
                 self._look_through(client, state)
+        if _differ(before, state, "time", "trails", "trail"):
+            self._draw_trails(state)  # last: to follow the points takes a while the first time
         self._drawn = state
 
     def _arrange(self) -> None:

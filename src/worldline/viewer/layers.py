@@ -2,9 +2,10 @@
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from worldline.scene import PointCloud, Scene
 from worldline.viewer.state import ViewState
@@ -22,7 +23,6 @@ class CloudCache:
     def __init__(self, scene: Scene, limit: int = 256_000_000) -> None:
         self.scene, self.limit, self.held = scene, limit, 0
         self._clouds: OrderedDict[Hashable, PointCloud] = OrderedDict()
-        self._ranked = ranked_confidence(scene)
 
     def __len__(self) -> int:
         return len(self._clouds)
@@ -34,12 +34,19 @@ class CloudCache:
         if key in self._clouds:
             self._clouds.move_to_end(key)
             return self._clouds[key]
-        least = float(np.quantile(self._ranked, state.unsure)) if state.unsure > 0 else None
-        cloud = self._clouds[key] = make_cloud(self.scene, state, least)
+        cloud = self._clouds[key] = make_cloud(self.scene, state, self._least_sure(state.unsure))
         self.held += _bytes(cloud)
         while self.held > self.limit and len(self._clouds) > 1:
             self.held -= _bytes(self._clouds.popitem(last=False)[1])
         return cloud
+
+    def _least_sure(self, share: float) -> float | None:
+        """The confidence that `share` of the pixels fall short of; None if none shall."""
+        return float(np.quantile(self._ranked, share)) if share > 0 else None
+
+    @cached_property
+    def _ranked(self) -> Float32[np.ndarray, " K"]:
+        return ranked_confidence(self.scene)
 
 
 def make_cloud(scene: Scene, state: ViewState, min_confidence: float | None) -> PointCloud:
@@ -90,7 +97,7 @@ def thinned(indices: np.ndarray, count: int) -> np.ndarray:
     return indices[np.linspace(0, len(indices) - 1, count).astype(int)]
 
 
-def ranked_confidence(scene: Scene) -> np.ndarray:
+def ranked_confidence(scene: Scene) -> Float32[np.ndarray, " K"]:
     """Confidences of a sample of all pixels."""
     frames = np.unique(np.linspace(0, len(scene) - 1, 16).round().astype(int))
     step = max(1, len(frames) * scene.size[0] * scene.size[1] // _SAMPLE)
