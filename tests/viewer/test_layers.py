@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from worldline.scene import Tracks
-from worldline.viewer.layers import CloudCache, choose_pixels, colours, frame_cloud, shown
+from worldline.viewer.layers import (
+    CloudCache,
+    choose_pixels,
+    colours,
+    distance_bands,
+    frame_cloud,
+    shown,
+)
 from worldline.viewer.placement import look_at, orbit, place, point_size
 from worldline.viewer.state import ViewState
 from worldline.viewer.trails import choose_queries, pick, source_query, trails, way_table
@@ -131,3 +138,13 @@ def test_fewer_points_are_drawn_larger(scene):
     placement = place(scene)
     few, many = (point_size(scene, placement, ViewState(budget=n)) for n in (100, 10_000))
     assert few == pytest.approx(10 * many)
+
+
+def test_bands_go_from_near_to_far(scene):
+    cloud = frame_cloud(scene, 3, 3, 2000)
+    band, distances = distance_bands(scene, cloud, 4)
+    far = np.linalg.norm(cloud.xyz - scene.cameras.world_from_camera[3, :3, 3], axis=-1)
+    np.testing.assert_allclose(np.bincount(band) / len(cloud), 0.25, atol=0.01)
+    assert (np.diff(distances) > 0).all()
+    assert all(far[band == k].max() <= far[band == k + 1].min() for k in range(3))
+    assert len(distance_bands(scene, cloud[:0], 4)[0]) == 0

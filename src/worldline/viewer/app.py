@@ -19,7 +19,7 @@ from PIL import Image
 from worldline.errors import InputError
 from worldline.scene import Scene, Tracks
 from worldline.viewer.controls import add_controls
-from worldline.viewer.layers import CloudCache, colours, shown
+from worldline.viewer.layers import CloudCache, colours, distance_bands, shown
 from worldline.viewer.placement import cameras_to_draw, fields_of_view, orbit, place, point_size
 from worldline.viewer.state import ViewState
 from worldline.viewer.trails import (
@@ -34,6 +34,7 @@ from worldline.viewer.trails import (
 from worldline.viewer.turntable import encode, times_of
 
 _FRUSTA = 24  # of cameras that stand apart, with a picture each
+_BANDS = 4  # of distance, with a point size each
 _FOLLOWED = 400  # points that leave trails
 _TURNTABLE = 96  # pictures
 _FIELD_OF_VIEW = float(np.radians(45))  # vertical
@@ -146,21 +147,25 @@ class Viewer:
         self._draw_lines("/cameras/path", Lines(ends, _one_colour(ends, _GREY)), 1.5)
 
     def _draw_points(self, state: ViewState) -> None:
+        """In bands, since viser's points of one cloud are all of one size."""
         cloud = self.cache.cloud(state)
-        keep = shown(cloud, state)
-        size = point_size(self.scene, self.placement, state)
-        if not keep.any():
-            self.server.scene.remove_by_name("/points")
-            return
-        self.server.scene.add_point_cloud(
-            "/points",
-            cloud.xyz[keep],
-            colours(cloud, state, len(self.scene))[keep],
-            point_size=size,
-            point_shape="circle",
-            point_shading="flat",
-            precision="float32",
-        )
+        rgb, keep = colours(cloud, state, len(self.scene)), shown(cloud, state)
+        band, distances = distance_bands(self.scene, cloud, _BANDS)
+        size = point_size(self.scene, self.placement, state) / self.placement.distance
+        for k, distance in enumerate(distances):
+            those, name = keep & (band == k), f"/points/{k}"
+            if not those.any():
+                self.server.scene.remove_by_name(name)
+                continue
+            self.server.scene.add_point_cloud(
+                name,
+                cloud.xyz[those],
+                rgb[those],
+                point_size=float(size * distance),
+                point_shape="circle",
+                point_shading="flat",
+                precision="float32",
+            )
 
     def _draw_trails(self, state: ViewState) -> None:
         if not state.trails:

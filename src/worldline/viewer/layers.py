@@ -5,7 +5,7 @@ from collections.abc import Hashable
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 from worldline.scene import PointCloud, Scene
 from worldline.viewer.state import ViewState
@@ -119,6 +119,21 @@ def colours(cloud: PointCloud, state: ViewState, count: int) -> UInt8[np.ndarray
     light = 0.35 + 0.65 * (cloud.rgb @ _GREY_WEIGHTS)[:, None] / 255
     tint = np.where(cloud.dynamic[:, None] > MOVES, _AMBER, _SLATE)
     return (light * tint).astype(np.uint8)
+
+
+def distance_bands(
+    scene: Scene, cloud: PointCloud, count: int
+) -> tuple[Int[np.ndarray, " P"], Float[np.ndarray, " count"]]:
+    """Which of `count` bands of distance from its own camera each point is in, near to far.
+
+    Also the median distance of each band, in scene units; NaN where a band is empty.
+    """
+    eyes = scene.cameras.world_from_camera[cloud.source_frame, :3, 3]
+    far = np.linalg.norm(cloud.xyz - eyes, axis=-1)
+    edges = np.quantile(far, np.linspace(0, 1, count + 1)[1:-1]) if len(far) else np.empty(0)
+    band = np.searchsorted(edges, far)
+    typical = [np.median(far[band == k]) if (band == k).any() else np.nan for k in range(count)]
+    return band, np.array(typical)
 
 
 def rainbow(share: np.ndarray) -> UInt8[np.ndarray, "P 3"]:

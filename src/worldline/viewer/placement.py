@@ -8,6 +8,8 @@ from jaxtyping import Float, Float64, Int
 from worldline.scene import Scene
 from worldline.viewer.state import ViewState
 
+_OVERLAPPING = 6  # frames that, gathered, fill one another's gaps
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -53,12 +55,12 @@ def look_at(
 
 
 def point_size(scene: Scene, placement: Placement, state: ViewState) -> float:
-    """Side of the patch of surface that one of the state's points stands for, in scene units."""
+    """Side of the patch that one of the state's points stands for at the placement's distance."""
     width, height = scene.size
     sources = len(scene) if state.show == "all frames" else 1
     drawn = max(1, min(width * height, state.budget // sources))
     pixel = placement.distance / float(np.median(scene.cameras.intrinsics[:, 0, 0]))
-    return state.size * pixel * float(np.sqrt(width * height / drawn / min(sources, 2)))
+    return state.size * pixel * float(np.sqrt(width * height / drawn / min(sources, _OVERLAPPING)))
 
 
 def cameras_to_draw(scene: Scene, placement: Placement, most: int) -> Int[np.ndarray, " K"]:
