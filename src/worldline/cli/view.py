@@ -40,7 +40,7 @@ def view(
         port: where to listen; the next free one is taken if it is not free.
         max_points: shown at once, or written to the page or drawn in the video.
         export: write one HTML page that anyone can open, without a network.
-        turntable: write a video that sways around the scene while its time passes.
+        turntable: write a video that sways around the scene while time passes, in minutes.
         json: print one JSON object instead of words.
     """
     from worldline.errors import InputError
