@@ -3,6 +3,7 @@
 #     make demo                  reconstructs the clip that comes with the package
 #     make demo VIDEO=my.mp4     reconstructs one of your own
 #     make test                  checks style, types, layers and behaviour
+#     make test-browser          looks at the viewer with Chromium
 #
 # Everything is installed into .venv; `make distclean` removes it.
 
@@ -21,16 +22,22 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH_THERE := $(VENV)/.$(subst ==,-,$(TORCH))
 
-.PHONY: help demo test test-slow check clean distclean
+.PHONY: help demo test test-browser test-slow check clean distclean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
 
 demo: $(VENV)/.installed
 	$(BIN)/worldline demo --out '$(OUT)' $(if $(VIDEO),--video '$(VIDEO)')
 
 test: check
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not browser'
+
+test-browser: $(VENV)/.installed-dev
+	@command -v chromium >/dev/null || { echo 'installing Chromium' \
+		&& { apt-get update && apt-get install -y --no-install-recommends chromium; } >/dev/null 2>&1; } \
+		|| { echo 'Chromium is needed, and cannot be installed here (Debian: apt install chromium).'; exit 1; }
+	$(BIN)/python -m pytest -m browser
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow

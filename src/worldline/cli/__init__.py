@@ -1,4 +1,4 @@
-"""The command line: `worldline reconstruct`, `info`, `report`, `compare` and others."""
+"""The command line: `worldline reconstruct`, `view`, `export`, `report` and others."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -53,12 +53,14 @@ def _verbs() -> dict[str, Callable[..., Any]]:
     from worldline.cli.info import info
     from worldline.cli.reconstruct import reconstruct
     from worldline.cli.report import report
+    from worldline.cli.view import view
 
     return {
         "reconstruct": reconstruct,
         "info": info,
         "report": report,
         "compare": compare,
+        "view": view,
         "export": export,
         "doctor": doctor,
         "demo": demo,

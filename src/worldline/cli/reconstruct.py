@@ -16,7 +16,7 @@ from worldline.cli.options import (
     Text,
     Whole,
 )
-from worldline.cli.output import console, print_json
+from worldline.cli.output import console, errors, print_json
 from worldline.cli.progress import progress, shown
 
 
@@ -38,6 +38,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
     seed: Whole = 0,
     overwrite: Flag = False,
     sheet: Picture = None,
+    view: Flag = False,
     json: Flag = False,
     quiet: Flag = False,
 ) -> None:
@@ -62,6 +63,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         seed: of all random choices.
         overwrite: replace the scene that is at OUT.
         sheet: write a picture of frames, depth, masks and tracks to this PNG.
+        view: then look at the scene in the browser, until Ctrl-C.
         json: print one JSON object instead of words.
         quiet: show no progress.
     """
@@ -97,8 +99,12 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
     facts = scene_facts(scene, target) | {"sheet": None if sheet is None else str(sheet)}
     if json:
         print_json(facts)
-        return
-    console().print("\n".join([*summary_lines(facts), *look_lines(target, sheet)]))
+    else:
+        console().print("\n".join([*summary_lines(facts), *look_lines(target, sheet)]))
+    if view:
+        from worldline.cli.view import serve, tell_url
+
+        serve(scene, tell=errors().print if json else tell_url)
 
 
 def default_out(source: str) -> Path:

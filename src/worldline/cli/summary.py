@@ -87,7 +87,8 @@ def look_lines(path: Path, sheet: Path | None) -> list[str]:
         f"scene     {path}",
         f"report    {path / 'report.html'}",
         *([] if sheet is None else [f"picture   {sheet}"]),
-        f"look      worldline info {path}",
+        f"look      worldline view {path}",
+        f"          worldline info {path}",
         f"          python -c 'import worldline; print(worldline.load_scene(\"{path}\"))'",
     ]
 

@@ -1,0 +1,147 @@
+"""The points that a state shows, computed when they are asked for and kept while there is room."""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int, UInt8
+
+from worldline.scene import PointCloud, Scene
+from worldline.viewer.state import ViewState
+
+MOVES = 0.5  # probability from which a pixel counts as moving
+_AMBER, _SLATE = np.array([255.0, 150.0, 30.0]), np.array([120.0, 135.0, 155.0])
+_RAINBOW = ((70, 110, 255), (30, 205, 225), (110, 230, 90), (255, 205, 50), (255, 70, 60))
+_GREY_WEIGHTS = np.array([0.299, 0.587, 0.114])
+_SAMPLE = 200_000  # pixels that stand for the clip where its confidence is ranked
+
+
+class CloudCache:
+    """The last clouds of a scene, least recently used ones dropped beyond `limit` bytes."""
+
+    def __init__(self, scene: Scene, limit: int = 256_000_000) -> None:
+        self.scene, self.limit, self.held = scene, limit, 0
+        self._clouds: OrderedDict[Hashable, PointCloud] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._clouds)
+
+    def cloud(self, state: ViewState) -> PointCloud:
+        """See `make_cloud`; toggles and colours are applied by `shown` and `colours`."""
+        source = state.source if state.show == "one frame" else None
+        key = (state.show, state.time, source, state.budget, state.unsure)
+        if key in self._clouds:
+            self._clouds.move_to_end(key)
+            return self._clouds[key]
+        cloud = self._clouds[key] = make_cloud(self.scene, state, self._least_sure(state.unsure))
+        self.held += _bytes(cloud)
+        while self.held > self.limit and len(self._clouds) > 1:
+            self.held -= _bytes(self._clouds.popitem(last=False)[1])
+        return cloud
+
+    def _least_sure(self, share: float) -> float | None:
+        """The confidence that `share` of the pixels fall short of; None if none shall."""
+        return float(np.quantile(self._ranked, share)) if share > 0 else None
+
+    @cached_property
+    def _ranked(self) -> Float32[np.ndarray, " K"]:
+        return ranked_confidence(self.scene)
+
+
+def make_cloud(scene: Scene, state: ViewState, min_confidence: float | None) -> PointCloud:
+    """The points that the state shows, at most `state.budget`, in world axes and scene units."""
+    if state.show == "all frames":
+        return scene.complete(state.time, state.budget, min_confidence=min_confidence)
+    source = state.source if state.show == "one frame" else state.time
+    return frame_cloud(scene, source, state.time, state.budget, min_confidence)
+
+
+def frame_cloud(
+    scene: Scene, i: int, at: int, budget: int, min_confidence: float | None = None
+) -> PointCloud:
+    """Frame i's points where they are at frame `at`'s time: the same ones at every time.
+
+    They are drawn before anything is computed; pixels of unknown depth are left out.
+    """
+    chosen = choose_pixels(scene, i, budget, min_confidence)
+    row, column = np.divmod(chosen, scene.size[0])
+    pixels = np.stack([column, row], axis=-1) + 0.5
+    return PointCloud(
+        scene.pointmap(i, at=at, pixels=pixels),
+        scene.frames[i, row, column],
+        scene.confidence[i, row, column],
+        np.full(len(chosen), i, np.int32),
+        scene.dynamic[i, row, column],
+    )
+
+
+def choose_pixels(
+    scene: Scene, i: int, budget: int, min_confidence: float | None = None
+) -> np.ndarray:
+    """Flat indices, ascending, of at most `budget` of frame i's pixels of known depth."""
+    usable = np.isfinite(scene.depth[i]) & (scene.depth[i] > 0)
+    if min_confidence is not None:
+        usable &= scene.confidence[i] >= min_confidence
+    step = np.sqrt(max(1.0, usable.sum() / budget))  # a grid covers the surface without holes
+    on_grid = np.zeros_like(usable)
+    rows, columns = (np.arange(0.5 * step, side, step).astype(int) for side in usable.shape)
+    on_grid[np.ix_(rows, columns)] = True
+    return thinned(np.flatnonzero(usable & on_grid), budget)
+
+
+def thinned(indices: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of the indices, evenly."""
+    if len(indices) <= count:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, count).astype(int)]
+
+
+def ranked_confidence(scene: Scene) -> Float32[np.ndarray, " K"]:
+    """Confidences of a sample of all pixels."""
+    frames = np.unique(np.linspace(0, len(scene) - 1, 16).round().astype(int))
+    step = max(1, len(frames) * scene.size[0] * scene.size[1] // _SAMPLE)
+    return np.concatenate([scene.confidence[i].ravel()[::step] for i in frames])
+
+
+def shown(cloud: PointCloud, state: ViewState) -> Bool[np.ndarray, " P"]:
+    """Which points the toggles leave."""
+    moves = cloud.dynamic > MOVES
+    return np.where(moves, state.moving, state.static)
+
+
+def colours(cloud: PointCloud, state: ViewState, count: int) -> UInt8[np.ndarray, "P 3"]:
+    """Colours of the points of a clip of `count` frames."""
+    if state.colour == "picture":
+        return cloud.rgb
+    if state.colour == "source frame":
+        return rainbow(cloud.source_frame / max(count - 1, 1))
+    light = 0.35 + 0.65 * (cloud.rgb @ _GREY_WEIGHTS)[:, None] / 255
+    tint = np.where(cloud.dynamic[:, None] > MOVES, _AMBER, _SLATE)
+    return (light * tint).astype(np.uint8)
+
+
+def distance_bands(
+    scene: Scene, cloud: PointCloud, count: int
+) -> tuple[Int[np.ndarray, " P"], Float[np.ndarray, " count"]]:
+    """Which of `count` bands of distance from its own camera each point is in, near to far.
+
+    Also the median distance of each band, in scene units; NaN where a band is empty.
+    """
+    eyes = scene.cameras.world_from_camera[cloud.source_frame, :3, 3]
+    far = np.linalg.norm(cloud.xyz - eyes, axis=-1)
+    edges = np.quantile(far, np.linspace(0, 1, count + 1)[1:-1]) if len(far) else np.empty(0)
+    band = np.searchsorted(edges, far)
+    typical = [np.median(far[band == k]) if (band == k).any() else np.nan for k in range(count)]
+    return band, np.array(typical)
+
+
+def rainbow(share: np.ndarray) -> UInt8[np.ndarray, "P 3"]:
+    """Bright colours from blue (0) over green and yellow to red (1)."""
+    stops = np.array(_RAINBOW)
+    at = np.linspace(0, 1, len(stops))
+    return np.stack([np.interp(share, at, stops[:, c]) for c in range(3)], -1).astype(np.uint8)
+
+
+def _bytes(cloud: PointCloud) -> int:
+    return sum(array.nbytes for array in vars(cloud).values())
