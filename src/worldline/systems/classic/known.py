@@ -1,17 +1,23 @@
-"""Cameras that were known beforehand: what they leave to be found is points, the focal length if
-nobody told it, and the frames that nobody knew.
+"""What was known beforehand: cameras, depth, masks. All of it is kept; the rest is found with it.
+
+Known cameras leave points to be found, the focal length if nobody told it, and the frames that
+nobody knew.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32, Float64, UInt8
 from scipy.optimize import minimize_scalar
 
-from worldline.systems.classic import cameras, sfm
+from worldline.systems.classic import cameras, masks, sfm
+from worldline.systems.classic.completion import complete
 from worldline.systems.classic.fit import inliers, triangulated
 from worldline.systems.classic.lens import FocalPrior, mean_cost
+from worldline.systems.classic.tracks import PixelTracks
 
+SURE = np.float32(1000.0)  # confidence of known depth
 _ROUNDS = 4  # of carrying points on to frames that nobody knew
 _MISSED = 4.0  # px by which an outlier misses its point
 _FEWEST = 30  # points without which the cameras did not travel, or nothing is there to see it by
@@ -79,3 +85,54 @@ def _with_best_focal(
         options={"xatol": _COARSE / 20},
     )
     return replace(structure, lens=replace(structure.lens, focal=float(np.exp(best.x))))
+
+
+def through_one_lens(
+    uv: Float32[np.ndarray, "M N 2"],
+    lenses: Float64[np.ndarray, "N 3 3"] | None,
+    lens: Float64[np.ndarray, "3 3"],
+) -> Float32[np.ndarray, "M N 2"]:
+    """Pixels as one lens of one focal length would have them, which is all the solver knows."""
+    uv = uv.copy()
+    if lenses is None:
+        uv[..., 1] = (uv[..., 1] - lens[1, 2]) * (lens[0, 0] / lens[1, 1]) + lens[1, 2]
+        return uv
+    ray = (uv - lenses[:, :2, 2]) / lenses[:, [0, 1], [0, 1]]
+    return (ray * lens[0, 0] + lens[:2, 2]).astype(np.float32)
+
+
+def told_to_move(
+    dynamic: Float32[np.ndarray, "N H W"] | None, tracks: PixelTracks
+) -> Bool[np.ndarray, " M"]:
+    """Tracks that known masks (1: moving) call moving, for most of what they say.
+
+    That a track should be static they cannot tell: it may have crept on to something else.
+    """
+    if dynamic is None:
+        return np.zeros(len(tracks), bool)
+    over = masks.look_up(dynamic, tracks.uv)
+    known = tracks.visible & np.isfinite(over)
+    return (np.nan_to_num(over) * known).sum(axis=1) > 0.5 * known.sum(axis=1)
+
+
+def unit_of(known: Float32[np.ndarray, "N H W"], found: Mapping[str, np.ndarray]) -> float:
+    """Length of our unit in that of the known depth: the median over what both have."""
+    both = np.isfinite(known) & (known > 0)
+    measured = both & (found["confidence"] > 0)
+    where = measured if measured.any() else both
+    return float(np.median(known[where] / found["depth"][where])) if where.any() else 1.0
+
+
+def with_known_depth(
+    found: Mapping[str, np.ndarray],
+    known: Float32[np.ndarray, "N H W"],
+    frames: UInt8[np.ndarray, "N H W 3"],
+) -> dict[str, np.ndarray]:
+    """Known depth where there is some, and what was filled in filled in again around it."""
+    there = np.isfinite(known) & (known > 0)
+    depth = np.where(there, known, found["depth"])
+    confidence = np.where(there, SURE, found["confidence"]).astype(np.float32)
+    for i in np.flatnonzero(there.any(axis=(1, 2)) & (confidence <= 0).any(axis=(1, 2))):
+        filled = complete(1.0 / depth[i], confidence[i], frames[i])
+        depth[i] = np.where(confidence[i] > 0, depth[i], 1.0 / np.maximum(filled, 1e-6))
+    return {"depth": depth.astype(np.float32), "confidence": confidence}

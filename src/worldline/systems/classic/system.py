@@ -10,10 +10,16 @@ from worldline.io.clip import Clip
 from worldline.scene import Cameras, Scene, StillField, TrackField
 from worldline.scene.motion import MotionField
 from worldline.systems.classic import cameras, lens, masks, pairs
-from worldline.systems.classic.completion import complete
 from worldline.systems.classic.depth import Sparse, Views, static_depth
 from worldline.systems.classic.flowbank import FlowBank
-from worldline.systems.classic.known import known_solution
+from worldline.systems.classic.known import (
+    SURE,
+    known_solution,
+    through_one_lens,
+    told_to_move,
+    unit_of,
+    with_known_depth,
+)
 from worldline.systems.classic.matches import with_features
 from worldline.systems.classic.moving import carry_on, lift, moving_depth
 from worldline.systems.classic.sfm import Lens
@@ -24,7 +30,6 @@ from worldline.systems.stages import Arrays, Stages
 _TEXTURED = 2.0  # (grey levels/px)^2: tracks plainer than this drift, and are kept from the cameras
 _ROUNDS = 3  # of solving cameras and judging tracks by them
 _SETTLED = 0.03  # share of the tracks that may change sides when both agree
-_KNOWN = np.float32(1000.0)  # confidence of depth that was known beforehand
 _ENOUGH = 120  # textured tracks a frame; with fewer, plainer ones must do
 
 
@@ -82,7 +87,7 @@ def _single(clip: Clip) -> Scene:
             clip.distortion,
         ),
         depth=depth,
-        confidence=np.where(np.isfinite(depth), _KNOWN, zero),
+        confidence=np.where(np.isfinite(depth), SURE, zero),
         dynamic=zero if clip.known_dynamic is None else np.nan_to_num(clip.known_dynamic),
         motion=StillField(height, width),
         original_size=clip.original_size,
@@ -112,23 +117,11 @@ def _tracks(clip: Clip, bank: FlowBank, stages: Stages, seed: int) -> PixelTrack
 
 
 def _mobility(clip: Clip, tracks: PixelTracks) -> Arrays:
-    moving = _told_to_move(clip, tracks)
+    moving = told_to_move(clip.known_dynamic, tracks)
     voted, models = pairs.vote_mobility(tracks[~moving], clip.frames.shape[2:0:-1])
     mobility = np.ones(len(tracks), np.float32)
     mobility[~moving] = voted.mobility
     return {"mobility": mobility, **pairs.pack(models)}
-
-
-def _told_to_move(clip: Clip, tracks: PixelTracks) -> Bool[np.ndarray, " M"]:
-    """Tracks that masks which the clip comes with call moving, for most of what they say.
-
-    That a track should be static they cannot tell: it may have crept on to something else.
-    """
-    if clip.known_dynamic is None:
-        return np.zeros(len(tracks), bool)
-    over = masks.look_up(clip.known_dynamic, tracks.uv)
-    known = tracks.visible & np.isfinite(over)
-    return (np.nan_to_num(over) * known).sum(axis=1) > 0.5 * known.sum(axis=1)
 
 
 def _agreed(clip: Clip, tracks: PixelTracks, voted: Arrays, seed: int) -> Arrays:
@@ -138,7 +131,7 @@ def _agreed(clip: Clip, tracks: PixelTracks, voted: Arrays, seed: int) -> Arrays
     them apart better, and then are solved better themselves.
     """
     solved: Arrays = {}
-    told = _told_to_move(clip, tracks)
+    told = told_to_move(clip.known_dynamic, tracks)
     for _ in range(_ROUNDS):
         found = _solve(clip, tracks, seed, solved)
         if clip.known_poses is None and np.ptp(found["intrinsics"][:, 0, 0]) > 0:
@@ -193,7 +186,7 @@ def _solve(
     height, width = clip.frames.shape[1:3]
     good = (tracks.mobility < 0.5) & _textured(tracks)
     given = (
-        _through_one_lens(tracks.uv[good], clip.known_intrinsics, intrinsics),
+        through_one_lens(tracks.uv[good], clip.known_intrinsics, intrinsics),
         tracks.visible[good],
         tracks.matched[good],
         (width, height),
@@ -218,20 +211,6 @@ def _solve(
         "points": points,
         "unit": np.array(solution.unit),
     }
-
-
-def _through_one_lens(
-    uv: Float32[np.ndarray, "M N 2"],
-    lenses: Float64[np.ndarray, "N 3 3"] | None,
-    lens: Float64[np.ndarray, "3 3"],
-) -> Float32[np.ndarray, "M N 2"]:
-    """Pixels as one lens of one focal length would have them, which is all the solver knows."""
-    uv = uv.copy()
-    if lenses is None:
-        uv[..., 1] = (uv[..., 1] - lens[1, 2]) * (lens[0, 0] / lens[1, 1]) + lens[1, 2]
-        return uv
-    ray = (uv - lenses[:, :2, 2]) / lenses[:, [0, 1], [0, 1]]
-    return (ray * lens[0, 0] + lens[:2, 2]).astype(np.float32)
 
 
 def _solved_intrinsics(
@@ -322,32 +301,9 @@ def _depth(clip: Clip, state: _State, solved: Arrays, report: Report) -> Arrays:
     unit = float(solved["unit"])
     if clip.known_depth is not None:
         if clip.known_poses is None:
-            unit = _unit_of(clip.known_depth, found)
-        found = _with_known_depth(found, clip.known_depth / np.float32(unit), state.bank.frames)
+            unit = unit_of(clip.known_depth, found)
+        found = with_known_depth(found, clip.known_depth / np.float32(unit), state.bank.frames)
     return found | {"unit": np.array(unit)}
-
-
-def _unit_of(known: Float32[np.ndarray, "N H W"], found: Arrays) -> float:
-    """Length of our unit in that of the known depth: the median over what both have."""
-    both = np.isfinite(known) & (known > 0)
-    measured = both & (found["confidence"] > 0)
-    where = measured if measured.any() else both
-    return float(np.median(known[where] / found["depth"][where])) if where.any() else 1.0
-
-
-def _with_known_depth(
-    found: Arrays,
-    known: Float32[np.ndarray, "N H W"],
-    frames: UInt8[np.ndarray, "N H W 3"],
-) -> Arrays:
-    """Known depth where there is some, and what was filled in filled in again around it."""
-    there = np.isfinite(known) & (known > 0)
-    depth = np.where(there, known, found["depth"])
-    confidence = np.where(there, _KNOWN, found["confidence"]).astype(np.float32)
-    for i in np.flatnonzero(there.any(axis=(1, 2)) & (confidence <= 0).any(axis=(1, 2))):
-        filled = complete(1.0 / depth[i], confidence[i], frames[i])
-        depth[i] = np.where(confidence[i] > 0, depth[i], 1.0 / np.maximum(filled, 1e-6))
-    return {"depth": depth.astype(np.float32), "confidence": confidence}
 
 
 def _guessed_depth(shape: tuple[int, int, int], intrinsics: Float64[np.ndarray, "N 3 3"]) -> Arrays:
@@ -366,7 +322,7 @@ def _views(state: _State, solved: Arrays) -> Views:
 def _motion(clip: Clip, state: _State, solved: Arrays, dense: Arrays) -> Arrays:
     """Depth with the movers in it, and the moving tracks in 3D."""
     moving = _moving_tracks(state)
-    sure = dense["confidence"] >= _KNOWN if clip.known_depth is not None else None
+    sure = dense["confidence"] >= SURE if clip.known_depth is not None else None
     if cameras.RUNGS[int(solved["rung"])] == "free":
         depth, track_depth = moving_depth(
             dense["depth"], dense["confidence"], state.dynamic, moving
