@@ -21,7 +21,7 @@ SURE = np.float32(1000.0)  # confidence of known depth
 _ROUNDS = 4  # of carrying points on to frames that nobody knew
 _MISSED = 4.0  # px by which an outlier misses its point
 _FEWEST = 30  # points without which the cameras did not travel, or nothing is there to see it by
-_COARSE = 0.02  # of log focal: how finely the unknown focal length is looked for
+_FINE = 0.001  # of log focal: how finely the unknown focal length is looked for
 
 
 def known_solution(
@@ -82,7 +82,7 @@ def _with_best_focal(
         lambda log_focal: mean_cost(frames, under(log_focal)),
         bounds=(middle - reach, middle + reach),
         method="bounded",
-        options={"xatol": _COARSE / 20},
+        options={"xatol": _FINE},
     )
     return replace(structure, lens=replace(structure.lens, focal=float(np.exp(best.x))))
 
