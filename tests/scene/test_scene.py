@@ -7,7 +7,7 @@ import pytest
 from scene_world import VELOCITY, H, K, N, W
 
 from worldline.errors import InputError
-from worldline.scene import Cameras, Motion, Scene, StillField, View
+from worldline.scene import Cameras, Gathering, Motion, Scene, StillField, View
 
 
 def test_a_point_has_not_moved_at_its_own_time(scene: Scene) -> None:
@@ -159,6 +159,24 @@ def test_complete_draws_evenly_and_repeatably(scene: Scene) -> None:
     assert not np.array_equal(clouds[0].xyz, clouds[2].xyz)
     assert len(cut.complete(2, 0)) == 0
     assert len(scene.complete(2, min_confidence=2.5)) == 0
+
+
+@pytest.mark.parametrize("at_once", [1, 2500, 10**6])
+def test_a_gathering_has_the_same_points_at_every_time(
+    scene: Scene, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worldline.scene.gathering._AT_ONCE", at_once)
+    positions = np.array([0.0, 3.0, 1.5, 4.0])
+    clouds = list(Gathering(scene, 1000, seed=3).each(positions))
+    assert len(clouds) == len(positions)
+    for position, cloud in zip(positions, clouds, strict=True):
+        at = (
+            int(position)
+            if position % 1 == 0
+            else float(np.interp(position, range(N), scene.times))
+        )
+        assert np.array_equal(cloud.xyz, scene.complete(at, 1000, seed=3).xyz)
+    assert not np.array_equal(clouds[0].xyz, clouds[3].xyz)
 
 
 def test_a_single_image_without_depth_is_still_a_scene() -> None:

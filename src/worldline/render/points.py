@@ -5,10 +5,11 @@ that the cost of large patches grows with the picture and not with the number of
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor
 
 from worldline.errors import InputError
@@ -58,13 +59,13 @@ def render_points(
     size: (width, height) in pixels.
     """
     uv, z = project(xyz, intrinsics.to(xyz), camera_from_world.to(xyz))
-    keep = _may_be_seen(uv, z, size)
+    keep = _may_be_seen(uv, z, size).nonzero()[:, 0]
     uv, z, rgb = uv[keep], z[keep], rgb[keep]
     half = torch.full_like(z, 0.5)
     if patch is not None:
         side = patch[keep].to(z) * _OVERLAP * intrinsics[0, 0].to(z) / z
         half = (side / 2).clamp(0.5, MAX_RADIUS)
-    return _grow(_gather(uv, z, half, rgb, size))
+    return _blend(_gather(uv, z, half, rgb, size), size)
 
 
 def _may_be_seen(
@@ -81,67 +82,99 @@ def _gather(
     half: Float[Tensor, " P"],
     rgb: UInt8[Tensor, "P 3"],
     size: tuple[int, int],
-) -> Float[Tensor, "7 Y X"]:
-    """One splat per pixel: (x and y in the pixel, half side, r, g, b, z) of its front points.
-
-    z is infinite where no point is. The canvas is the frame with MAX_RADIUS pixels around it.
-    """
+) -> "_Splats":
+    """The front points of each pixel as one splat, on the frame with MAX_RADIUS pixels around."""
     width, height = size[0] + 2 * MAX_RADIUS, size[1] + 2 * MAX_RADIUS
     cell = uv.floor()
-    inside = uv - cell
     column, row = (cell.long() + MAX_RADIUS).unbind(-1)
     pixel = row * width + column
     nearest = torch.full((height * width,), torch.inf, dtype=z.dtype, device=z.device)
     nearest.scatter_reduce_(0, pixel, z, "amin")
-    front = z <= nearest[pixel] * (1 + _SAME_SURFACE)
-    weight = torch.exp(-_SHARPNESS * ((inside - 0.5) ** 2).sum(dim=-1)) * front
+    front = (z <= nearest[pixel] * (1 + _SAME_SURFACE)).nonzero()[:, 0]
+    pixel, inside, half, rgb, z = (v[front] for v in (pixel, uv - cell, half, rgb, z))
+    weight = torch.exp(-_SHARPNESS * ((inside - 0.5) ** 2).sum(dim=-1))
+    taken = nearest.isfinite().nonzero()[:, 0]
+    slot = torch.zeros_like(nearest, dtype=torch.long)
+    slot[taken] = torch.arange(len(taken), device=z.device)
     channels = [*inside.unbind(-1), half, *rgb.to(z).unbind(-1), z]
-    total = torch.zeros_like(nearest).scatter_add_(0, pixel, weight)
-    sums = [torch.zeros_like(nearest).scatter_add_(0, pixel, c * weight) for c in channels]
-    layer = torch.stack(sums) / total.clamp_min(1e-30)
-    layer[6] = torch.where(total > 0, layer[6], torch.inf)
-    return layer.reshape(7, height, width)
+    x, y, half, r, g, b, z = _weighted_means(slot[pixel], len(taken), weight, channels)
+    return _Splats(
+        taken % width - MAX_RADIUS, taken // width - MAX_RADIUS, x, y, half, (r, g, b), z
+    )
 
 
-def _grow(
-    layer: Float[Tensor, "7 Y X"],
+def _blend(
+    splats: "_Splats", size: tuple[int, int]
 ) -> tuple[UInt8[Tensor, "H W 3"], Float[Tensor, "H W"], Float[Tensor, "H W"]]:
     """Image, depth and alpha of the splats, each grown to the square that it covers."""
-    reach = int(layer[2].max() + 0.5)
-    shape = [size - 2 * MAX_RADIUS for size in layer.shape[1:]]
-    front = torch.full(shape, torch.inf, dtype=layer.dtype, device=layer.device)
-    for dy in range(-reach, reach + 1):
-        z, _, _ = _neighbours(layer, dy, reach)
-        front = torch.minimum(front, z.amin(dim=-1))
-    total = torch.zeros_like(front)
-    mean = torch.zeros(4, *shape, dtype=front.dtype, device=front.device)
-    for dy in range(-reach, reach + 1):
-        # The whole front surface blends, the splats centred nearest the most, so that
-        # neighbouring frames' points do not fight for a pixel.
-        z, values, closeness = _neighbours(layer, dy, reach)
-        weight = closeness * ((z <= front[..., None] * (1 + _SAME_SURFACE)) & torch.isfinite(z))
-        total += weight.sum(dim=-1)
-        mean += (weight * torch.nan_to_num(values, posinf=0.0)).sum(dim=-1)
-    mean /= total.clamp_min(1e-37)
-    covered = torch.isfinite(front)
-    image = mean[:3].round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous()
-    return image, torch.where(covered, mean[3], torch.nan), covered.to(front.dtype)
+    width, height = size
+    which, pixel, weight = _covered(splats, size)
+    z = splats.z[which]
+    front = torch.full((height * width,), torch.inf, dtype=z.dtype, device=z.device)
+    front.scatter_reduce_(0, pixel, z, "amin")
+    # The whole front surface blends, the splats centred nearest the most, so that neighbouring
+    # frames' points do not fight for a pixel.
+    blends = (z <= front[pixel] * (1 + _SAME_SURFACE)).nonzero()[:, 0]
+    which, pixel, weight, z = which[blends], pixel[blends], weight[blends], z[blends]
+    channels = [*(c[which] for c in splats.rgb), z]
+    *rgb, depth = _weighted_means(pixel, height * width, weight, channels)
+    covered = front.isfinite()
+    image = torch.stack(rgb, dim=-1).round().clamp(0, 255).to(torch.uint8)
+    return (
+        image.reshape(height, width, 3),
+        torch.where(covered, depth, torch.nan).reshape(height, width),
+        covered.to(front.dtype).reshape(height, width),
+    )
 
 
-def _neighbours(
-    layer: Float[Tensor, "7 Y X"], dy: int, reach: int
-) -> tuple[Float[Tensor, "H W K"], Float[Tensor, "4 H W K"], Float[Tensor, "H W K"]]:
-    """What the frame's pixels get from the K = 2 reach + 1 splats in the row dy above them.
+@dataclass(frozen=True)
+class _Splats:
+    """K splats, no two in one pixel.
 
-    Gives z (infinite where that splat does not reach the pixel), (r, g, b, z), and weight.
+    column, row: the pixel; may lie MAX_RADIUS outside of the frame.
+    x, y: the centre, in the pixel. half: half the side of the square that it covers, pixels.
     """
-    top, margin = MAX_RADIUS - dy, MAX_RADIUS - reach
-    row = layer[:, top : top + layer.shape[1] - 2 * MAX_RADIUS, margin : layer.shape[2] - margin]
-    near = row.unfold(2, 2 * reach + 1, 1)
-    dx = torch.arange(reach, -reach - 1, -1, dtype=layer.dtype, device=layer.device)
-    away_x, away_y = (near[0] - 0.5 - dx).abs(), (near[1] - 0.5 - dy).abs()
-    reached = (away_x <= near[2]) & (away_y <= near[2])
-    if dy == 0:  # a point always covers its own pixel
-        reached[..., reach] = True
-    weight = torch.exp(-_SHARPNESS * (away_x**2 + away_y**2))
-    return torch.where(reached, near[6], torch.inf), near[3:], weight
+
+    column: Int[Tensor, " K"]
+    row: Int[Tensor, " K"]
+    x: Float[Tensor, " K"]
+    y: Float[Tensor, " K"]
+    half: Float[Tensor, " K"]
+    rgb: tuple[Float[Tensor, " K"], Float[Tensor, " K"], Float[Tensor, " K"]]
+    z: Float[Tensor, " K"]
+
+
+def _covered(
+    splats: _Splats, size: tuple[int, int]
+) -> tuple[Int[Tensor, " C"], Int[Tensor, " C"], Float[Tensor, " C"]]:
+    """Pairs of a splat and a pixel whose centre it covers, with the weight that it has there.
+
+    The pixels are flat indices of the frame.
+    """
+    width, height = size
+    reach = int(splats.half.max() + 0.5) if len(splats.z) else 0
+    parts = []
+    for dx, dy in product(range(-reach, reach + 1), repeat=2):
+        away_x, away_y = splats.x - 0.5 - dx, splats.y - 0.5 - dy
+        column, row = splats.column + dx, splats.row + dy
+        covers = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        if dx or dy:  # a point always covers its own pixel
+            covers &= torch.maximum(away_x.abs(), away_y.abs()) <= splats.half
+        which = covers.nonzero()[:, 0]
+        weight = torch.exp(-_SHARPNESS * (away_x[which] ** 2 + away_y[which] ** 2))
+        parts.append((which, (row * width + column)[which], weight))
+    which, pixel, weight = (torch.cat(part) for part in zip(*parts, strict=True))
+    return which, pixel, weight
+
+
+def _weighted_means(
+    group: Int[Tensor, " M"],
+    count: int,
+    weight: Float[Tensor, " M"],
+    channels: list[Float[Tensor, " M"]],
+) -> list[Float[Tensor, " count"]]:
+    """The mean of each channel within each of `count` groups; 0 where a group is empty."""
+    sums = weight.new_zeros(len(channels) + 1, count)
+    for total, channel in zip(sums, [torch.ones_like(weight), *channels], strict=True):
+        total.scatter_add_(0, group, channel * weight)
+    return list(sums[1:] / sums[0].clamp_min(1e-37))

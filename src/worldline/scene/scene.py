@@ -13,7 +13,8 @@ from worldline.errors import InputError
 from worldline.geometry.projection import invert, pixel_grid, unproject
 from worldline.render import Rendering, View, render_points
 from worldline.scene.cameras import Cameras
-from worldline.scene.cloud import PointCloud, empty_cloud, even_quotas
+from worldline.scene.cloud import PointCloud
+from worldline.scene.gathering import Gathering
 from worldline.scene.motion import Motion, MotionField, look_up
 from worldline.scene.scene_files import read_scene_files, write_scene_files
 from worldline.scene.timing import At, frame_index, frame_positions
@@ -176,22 +177,11 @@ class Scene:
         """
         positions, single = frame_positions(at, self.times)
         if not single:
-            raise InputError("complete() gathers points at one time; call it once per time")
+            raise InputError("complete() gathers points at one time; Gathering does at many")
         if max_points is not None and max_points < 0:
             raise InputError(f"max_points is {max_points}; it must not be negative")
-        available = [int(self._usable(i, min_confidence).sum()) for i in range(len(self))]
-        quotas = even_quotas(np.array(available), max_points)
-        cloud, end = empty_cloud(int(quotas.sum())), 0
-        for i, quota in enumerate(quotas):
-            if not quota:
-                continue
-            chosen = np.flatnonzero(self._usable(i, min_confidence))
-            if quota < len(chosen):
-                generator = np.random.default_rng([seed, i])
-                chosen = np.sort(generator.choice(chosen, quota, replace=False))
-            start, end = end, end + quota
-            self._put_points(cloud, slice(start, end), i, positions, chosen)
-        return cloud
+        gathering = Gathering(self, max_points, seed=seed, min_confidence=min_confidence)
+        return gathering.at(positions[0])
 
     def render(
         self, camera: int | View, at: At | None = None, *, max_points: int | None = 1_000_000
@@ -207,8 +197,19 @@ class Scene:
             view, time = camera, at
         else:
             view, time = self._view(camera), camera if at is None else at
-        cloud = self.complete(time, max_points)
-        return _draw(cloud, view, self._patch_size(cloud))
+        return self.draw(self.complete(time, max_points), view)
+
+    def draw(self, cloud: PointCloud, view: View) -> Rendering:
+        """A cloud of this scene's points as a view sees it, without holes between neighbours."""
+        image, depth, alpha = render_points(
+            torch.from_numpy(cloud.xyz),
+            torch.from_numpy(cloud.rgb),
+            torch.from_numpy(np.array(view.intrinsics, np.float64)),
+            invert(torch.from_numpy(np.array(view.world_from_camera, np.float64))),
+            view.size,
+            patch=torch.from_numpy(self._patch_size(cloud)),
+        )
+        return Rendering(image.numpy(), depth.numpy(), alpha.numpy())
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the scene to the directory `path`: whole or not at all.
@@ -282,29 +283,6 @@ class Scene:
         shape = points.shape[:-1]
         return uv.reshape(*shape, 2), depth_test(uv, z, self.depth[j]).reshape(shape)
 
-    def _usable(self, i: int, min_confidence: float | None) -> Bool[np.ndarray, "H W"]:
-        usable = np.isfinite(self.depth[i]) & (self.depth[i] > 0)
-        return usable if min_confidence is None else usable & (self.confidence[i] >= min_confidence)
-
-    def _put_points(
-        self,
-        cloud: PointCloud,
-        where: slice,
-        i: int,
-        positions: Float64[np.ndarray, " 1"],
-        chosen: np.ndarray,
-    ) -> None:
-        """Fill in frame i's chosen pixels (flat indices) at the time asked."""
-        width = self.size[0]
-        row, column = chosen // width, chosen % width
-        pixels = np.stack([column, row], axis=-1) + 0.5
-        moved = self.motion.query(i, positions, pixels).displacement[0]
-        cloud.xyz[where] = self._base(i, pixels) + moved
-        cloud.rgb[where] = self.frames[i, row, column]
-        cloud.confidence[where] = self.confidence[i, row, column]
-        cloud.source_frame[where] = i
-        cloud.dynamic[where] = self.dynamic[i, row, column]
-
     def _view(self, i: int) -> View:
         i = frame_index(i, len(self), "camera")
         return View(self.cameras.intrinsics[i], self.cameras.world_from_camera[i], self.size)
@@ -349,17 +327,3 @@ def _check_parts(scene: Scene) -> None:
         raise InputError(f"times must be {shape[0]} strictly increasing seconds")
     if len(scene.original_size) != 2 or min(scene.original_size) < 1:
         raise InputError(f"original_size is {scene.original_size}; expected (width, height)")
-
-
-def _draw(cloud: PointCloud, view: View, patch: Float32[np.ndarray, " P"]) -> Rendering:
-    """The cloud as the view sees it."""
-    world_from_camera = torch.from_numpy(np.array(view.world_from_camera, np.float64))
-    image, depth, alpha = render_points(
-        torch.from_numpy(cloud.xyz),
-        torch.from_numpy(cloud.rgb),
-        torch.from_numpy(np.array(view.intrinsics, np.float64)),
-        invert(world_from_camera),
-        view.size,
-        patch=torch.from_numpy(patch),
-    )
-    return Rendering(image.numpy(), depth.numpy(), alpha.numpy())

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from worldline.render import View
-from worldline.scene import Scene
+from worldline.scene import Gathering, Scene
 from worldline.scene.store import atomic_file
 from worldline.viewer.placement import orbit, place
 
@@ -53,6 +53,11 @@ def _pictures(scene: Scene, count: int, max_points: int) -> Iterator[UInt8[np.nd
     width, height = SIZE
     focal = height / 2 / np.tan(_FIELD_OF_VIEW / 2)
     intrinsics = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
-    poses = orbit(place(scene), count)
-    for pose, time in zip(poses, times_of(scene, count), strict=True):
-        yield scene.render(View(intrinsics, pose, SIZE), at=time, max_points=max_points).image
+    times = times_of(scene, count)
+    wanted, which = np.unique(times, return_inverse=True)
+    clouds = Gathering(scene, max_points).each(wanted.astype(np.float64))
+    cloud, held = next(clouds), 0
+    for pose, k in zip(orbit(place(scene), count), which, strict=True):
+        if k > held:  # times only go on, so each is asked for once
+            cloud, held = next(clouds), k
+        yield scene.draw(cloud, View(intrinsics, pose, SIZE)).image
