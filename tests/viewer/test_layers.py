@@ -8,6 +8,7 @@ import pytest
 from worldline.scene import Tracks
 from worldline.viewer.layers import (
     CloudCache,
+    bands_of,
     choose_pixels,
     colours,
     distance_bands,
@@ -141,10 +142,27 @@ def test_fewer_points_are_drawn_larger(scene):
 
 
 def test_bands_go_from_near_to_far(scene):
-    cloud = frame_cloud(scene, 3, 3, 2000)
-    band, distances = distance_bands(scene, cloud, 4)
-    far = np.linalg.norm(cloud.xyz - scene.cameras.world_from_camera[3, :3, 3], axis=-1)
-    np.testing.assert_allclose(np.bincount(band) / len(cloud), 0.25, atol=0.01)
-    assert (np.diff(distances) > 0).all()
+    edges, distances = distance_bands(scene, 4)
+    cloud = CloudCache(scene).cloud(ViewState(show="all frames", budget=10**9))
+    band = bands_of(scene, cloud, edges)
+    assert (np.bincount(band, minlength=4) > 0.1 * len(cloud)).all()
+    far = np.linalg.norm(
+        cloud.xyz - scene.cameras.world_from_camera[cloud.source_frame, :3, 3], axis=-1
+    )
     assert all(far[band == k].max() <= far[band == k + 1].min() for k in range(3))
-    assert len(distance_bands(scene, cloud[:0], 4)[0]) == 0
+    assert (np.diff(distances) > 0).all() and (distances[:3] < edges).all()
+    assert len(bands_of(scene, cloud[:0], edges)) == 0
+
+
+def test_what_stands_still_stays_in_its_band(scene):
+    edges = distance_bands(scene, 4)[0]
+    cache, state = CloudCache(scene), ViewState(show="one frame", source=4, budget=900)
+    early, late = (cache.cloud(replace(state, time=t)) for t in (0, 7))
+    still = early.dynamic < 0.5
+    bands = [bands_of(scene, cloud, edges)[still] for cloud in (early, late)]
+    np.testing.assert_array_equal(*bands)
+
+
+def test_a_scene_without_depth_has_bands(scene):
+    blind = replace(scene, depth=np.full_like(scene.depth, np.nan))
+    assert all(np.isfinite(values).all() for values in distance_bands(blind, 4))

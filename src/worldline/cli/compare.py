@@ -1,4 +1,4 @@
-"""`worldline compare`: two scenes of the same clip, in numbers."""
+"""`worldline compare`: two scenes of the same clip, in numbers and beside each other."""
 
 import math
 from dataclasses import asdict
@@ -8,27 +8,37 @@ from typing import Any
 import tyro
 
 from worldline.cli.options import Flag
-from worldline.cli.output import console, print_json
+from worldline.cli.output import console, errors, print_json
+from worldline.cli.view import serve, tell_url
 
 
 def compare(
-    a: tyro.conf.Positional[Path], b: tyro.conf.Positional[Path], *, json: Flag = False
+    a: tyro.conf.Positional[Path],
+    b: tyro.conf.Positional[Path],
+    *,
+    view: Flag = False,
+    json: Flag = False,
 ) -> None:
     """Compare two stored scenes of the same clip: cameras, depth, and what moves.
 
     Args:
         a: a scene's directory.
         b: another one's, of the same frames; its working size may differ.
+        view: then show the two beside each other in the browser, until Ctrl-C; B is scaled to A.
         json: print one JSON object instead of words.
     """
     from worldline.evaluation.comparison import compare_scenes
     from worldline.scene import load_scene
 
-    found = compare_scenes(load_scene(a), load_scene(b))
+    scenes = load_scene(a), load_scene(b)
+    found = compare_scenes(*scenes)
     if json:
         print_json(asdict(found))
-        return
-    console().print("\n".join(comparison_lines(found)))
+    else:
+        console().print("\n".join(comparison_lines(found)))
+    if view:
+        scale = found.depth_scale if math.isfinite(found.depth_scale) else 1.0
+        serve(scenes, scales=(1.0, scale), tell=errors().print if json else tell_url)
 
 
 def comparison_lines(found: Any) -> list[str]:

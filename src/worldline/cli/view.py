@@ -1,7 +1,7 @@
 """`worldline view`: a stored scene in the browser, in one HTML page, or in a turntable video."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,7 +51,7 @@ def view(
     stored = load_scene(scene)
     if export is None and turntable is None:
         tell = (lambda url: print_json({"url": url})) if json else tell_url
-        serve(stored, host=host, port=port, max_points=max_points, tell=tell)
+        serve([stored], host=host, port=port, max_points=max_points, tell=tell)
         return
     from worldline.viewer import write_page, write_turntable
 
@@ -69,19 +69,20 @@ def view(
 
 
 def serve(
-    scene: "Scene",
+    scenes: Sequence["Scene"],
     *,
+    scales: Sequence[float] | None = None,
     host: str = HOST,
     port: int = PORT,
     max_points: int | None = None,
     tell: Callable[[str], None],
 ) -> None:
-    """Show a scene in the browser until Ctrl-C; `tell` is given the address."""
+    """Show one scene, or two beside each other, until Ctrl-C; `tell` is given the address."""
     from worldline.viewer.app import Viewer
     from worldline.viewer.state import ViewState
 
     state = ViewState() if max_points is None else ViewState(budget=max_points)
-    viewer = Viewer(scene, state, host=host, port=port)
+    viewer = Viewer(scenes, state, scales=scales, host=host, port=port)
     tell(viewer.url)
     sys.stdout.flush()  # whoever started us may read the address from a pipe
     try:

@@ -45,7 +45,7 @@ class Gathering:
     def __len__(self) -> int:
         return len(self._home)
 
-    def at(self, position: float) -> PointCloud:
+    def at(self, position: int | float) -> PointCloud:
         """The points where they are at a frame position: an index, or a share between frames."""
         return next(self.each(np.array([position], np.float64)))
 

@@ -2,19 +2,20 @@
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 
-from worldline.scene import PointCloud, Scene
+from worldline.scene import Gathering, PointCloud, Scene
 from worldline.viewer.state import ViewState
 
 MOVES = 0.5  # probability from which a pixel counts as moving
 _AMBER, _SLATE = np.array([255.0, 150.0, 30.0]), np.array([120.0, 135.0, 155.0])
+_BLUE = np.array([80.0, 150.0, 255.0])
 _RAINBOW = ((70, 110, 255), (30, 205, 225), (110, 230, 90), (255, 205, 50), (255, 70, 60))
 _GREY_WEIGHTS = np.array([0.299, 0.587, 0.114])
-_SAMPLE = 200_000  # pixels that stand for the clip where its confidence is ranked
+_SAMPLE = 200_000  # pixels that stand for the clip where all of them are ranked
 
 
 class CloudCache:
@@ -23,22 +24,36 @@ class CloudCache:
     def __init__(self, scene: Scene, limit: int = 256_000_000) -> None:
         self.scene, self.limit, self.held = scene, limit, 0
         self._clouds: OrderedDict[Hashable, PointCloud] = OrderedDict()
+        self._gathering = lru_cache(maxsize=2)(self._gather)  # the coarse one and the fine one
 
     def __len__(self) -> int:
         return len(self._clouds)
 
     def cloud(self, state: ViewState) -> PointCloud:
-        """See `make_cloud`; toggles and colours are applied by `shown` and `colours`."""
+        """The points that the state shows, at most `state.budget`, in world axes and scene units.
+
+        Toggles and colours are applied by `shown` and `colours`.
+        """
         source = state.source if state.show == "one frame" else None
         key = (state.show, state.time, source, state.budget, state.unsure)
         if key in self._clouds:
             self._clouds.move_to_end(key)
             return self._clouds[key]
-        cloud = self._clouds[key] = make_cloud(self.scene, state, self._least_sure(state.unsure))
+        cloud = self._clouds[key] = self._make(state)
         self.held += _bytes(cloud)
         while self.held > self.limit and len(self._clouds) > 1:
             self.held -= _bytes(self._clouds.popitem(last=False)[1])
         return cloud
+
+    def _make(self, state: ViewState) -> PointCloud:
+        if state.show == "all frames":
+            return self._gathering(state.budget, state.unsure).at(state.time)
+        source = state.source if state.show == "one frame" else state.time
+        least = self._least_sure(state.unsure)
+        return frame_cloud(self.scene, source, state.time, state.budget, least)
+
+    def _gather(self, budget: int, unsure: float) -> Gathering:
+        return Gathering(self.scene, budget, min_confidence=self._least_sure(unsure))
 
     def _least_sure(self, share: float) -> float | None:
         """The confidence that `share` of the pixels fall short of; None if none shall."""
@@ -46,15 +61,7 @@ class CloudCache:
 
     @cached_property
     def _ranked(self) -> Float32[np.ndarray, " K"]:
-        return ranked_confidence(self.scene)
-
-
-def make_cloud(scene: Scene, state: ViewState, min_confidence: float | None) -> PointCloud:
-    """The points that the state shows, at most `state.budget`, in world axes and scene units."""
-    if state.show == "all frames":
-        return scene.complete(state.time, state.budget, min_confidence=min_confidence)
-    source = state.source if state.show == "one frame" else state.time
-    return frame_cloud(scene, source, state.time, state.budget, min_confidence)
+        return sampled(self.scene, "confidence")
 
 
 def frame_cloud(
@@ -97,11 +104,11 @@ def thinned(indices: np.ndarray, count: int) -> np.ndarray:
     return indices[np.linspace(0, len(indices) - 1, count).astype(int)]
 
 
-def ranked_confidence(scene: Scene) -> Float32[np.ndarray, " K"]:
-    """Confidences of a sample of all pixels."""
+def sampled(scene: Scene, name: str) -> Float32[np.ndarray, " K"]:
+    """The named array's values (depth, confidence) at a sample of all pixels."""
     frames = np.unique(np.linspace(0, len(scene) - 1, 16).round().astype(int))
     step = max(1, len(frames) * scene.size[0] * scene.size[1] // _SAMPLE)
-    return np.concatenate([scene.confidence[i].ravel()[::step] for i in frames])
+    return np.concatenate([getattr(scene, name)[i].ravel()[::step] for i in frames])
 
 
 def shown(cloud: PointCloud, state: ViewState) -> Bool[np.ndarray, " P"]:
@@ -110,30 +117,42 @@ def shown(cloud: PointCloud, state: ViewState) -> Bool[np.ndarray, " P"]:
     return np.where(moves, state.moving, state.static)
 
 
-def colours(cloud: PointCloud, state: ViewState, count: int) -> UInt8[np.ndarray, "P 3"]:
-    """Colours of the points of a clip of `count` frames."""
+def colours(
+    cloud: PointCloud, state: ViewState, count: int, own: int = 0
+) -> UInt8[np.ndarray, "P 3"]:
+    """Colours of the points of a clip of `count` frames; `own` is which of two scenes it is."""
     if state.colour == "picture":
         return cloud.rgb
     if state.colour == "source frame":
         return rainbow(cloud.source_frame / max(count - 1, 1))
     light = 0.35 + 0.65 * (cloud.rgb @ _GREY_WEIGHTS)[:, None] / 255
     tint = np.where(cloud.dynamic[:, None] > MOVES, _AMBER, _SLATE)
+    if state.colour == "scene":
+        tint = (_BLUE, _AMBER)[own]
     return (light * tint).astype(np.uint8)
 
 
 def distance_bands(
-    scene: Scene, cloud: PointCloud, count: int
-) -> tuple[Int[np.ndarray, " P"], Float[np.ndarray, " count"]]:
-    """Which of `count` bands of distance from its own camera each point is in, near to far.
+    scene: Scene, count: int
+) -> tuple[Float[np.ndarray, " E"], Float[np.ndarray, " B"]]:
+    """Depths that part the scene's pixels into `count` bands of as many each; each band's median.
 
-    Also the median distance of each band, in scene units; NaN where a band is empty.
+    They hold for the whole clip, or what stands still would change its look while time passes.
     """
+    depth = sampled(scene, "depth")
+    depth = depth[np.isfinite(depth) & (depth > 0)]
+    if not len(depth):
+        return np.ones(count - 1), np.ones(count)
+    quantiles = np.quantile(depth, np.arange(1, 2 * count) / (2 * count))
+    return quantiles[1::2], quantiles[::2]
+
+
+def bands_of(
+    scene: Scene, cloud: PointCloud, edges: Float[np.ndarray, " E"]
+) -> Int[np.ndarray, " P"]:
+    """Which band each point is in, by its distance from its own camera."""
     eyes = scene.cameras.world_from_camera[cloud.source_frame, :3, 3]
-    far = np.linalg.norm(cloud.xyz - eyes, axis=-1)
-    edges = np.quantile(far, np.linspace(0, 1, count + 1)[1:-1]) if len(far) else np.empty(0)
-    band = np.searchsorted(edges, far)
-    typical = [np.median(far[band == k]) if (band == k).any() else np.nan for k in range(count)]
-    return band, np.array(typical)
+    return np.searchsorted(edges, np.linalg.norm(cloud.xyz - eyes, axis=-1))
 
 
 def rainbow(share: np.ndarray) -> UInt8[np.ndarray, "P 3"]:

@@ -8,7 +8,7 @@ from jaxtyping import Float, Float64, Int
 from worldline.scene import Scene
 from worldline.viewer.state import ViewState
 
-_OVERLAPPING = 6  # frames that, gathered, fill one another's gaps
+_OVERLAPPING = 3  # frames that, gathered, fill one another's gaps
 
 
 @dataclass(frozen=True)

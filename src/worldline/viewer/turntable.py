@@ -1,8 +1,8 @@
 """A short video that sways around the scene while its time passes."""
 
 from collections.abc import Iterable, Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO
 
 import av
 import numpy as np
@@ -30,7 +30,7 @@ def write_turntable(
 
 
 def encode(
-    file: IO[bytes], pictures: Iterable[UInt8[np.ndarray, "H W 3"]], size: tuple[int, int]
+    file: BufferedIOBase, pictures: Iterable[UInt8[np.ndarray, "H W 3"]], size: tuple[int, int]
 ) -> None:
     """Encode pictures of one size (width, height) as H.264 in an mp4; odd last lines are cut."""
     width, height = (side // 2 * 2 for side in size)
