@@ -50,3 +50,15 @@ def test_reconstruct_can_look_at_once(started, stored, tmp_path):
     assert "127.0.0.1" in line and (tmp_path / "t").is_dir()
     process.terminate()
     assert process.wait(timeout=20) == 143
+
+
+def test_two_scenes_are_compared_and_then_shown(started, stored):
+    process = started("compare", stored, stored, "--view")
+    lines = iter(process.stdout)
+    numbers = [next(lines) for _ in range(10)]
+    assert any(line.startswith("moving") for line in numbers)
+    url = next(line for line in lines if "http://" in line).split()[1]
+    with urllib.request.urlopen(url, timeout=10) as page:
+        assert page.status == 200
+    process.terminate()
+    assert process.wait(timeout=20) == 143

@@ -26,8 +26,9 @@ from worldline.viewer.turntable import encode, times_of
 _TURNTABLE = 96  # pictures
 _FIELD_OF_VIEW = float(np.radians(45))  # vertical
 _PORTS_TRIED = 1000  # by viser, one after the other, until one is free
-_REST = 0.4  # seconds without a change, after which more points are drawn
-_REFINED = 4  # times as many
+_FIRST = 30_000  # points of the first picture
+_REST = 1.0  # seconds without a change or a newcomer, after which more points are drawn
+_FINER = 4  # times as many, at each such rest
 _BESIDE = 1.3  # of the distance to the scene: how far apart two of them stand
 
 
@@ -64,6 +65,7 @@ class Viewer:
         ]
         self.placement = self.stages[0].placement
         self._drawn: ViewState | None = None
+        self._last_joined = 0.0
         self._changed, self._lock, self._ended = threading.Event(), threading.Lock(), False
         self._arrange()
         self.controls = add_controls(self.server.gui, scenes, self.state, self.change)
@@ -90,24 +92,24 @@ class Viewer:
         self._changed.set()
 
     def run(self) -> None:
-        """Draw whatever changes, and play, until `stop` is called. What rests is drawn finely."""
+        """Draw whatever changes, and play, until `stop` is called. What rests is drawn finer."""
         due = time.perf_counter()
         while True:
             state = self.state
-            wait = max(0.0, due - time.perf_counter()) if state.playing else self._until_refined()
+            wait = max(0.0, due - time.perf_counter()) if state.playing else self._until_finer()
             changed = self._changed.wait(wait)
             if self._ended:
                 return
             if changed:
                 self._changed.clear()
-                self.draw(self.state)
+                self.draw(first(self.state) if self._drawn is None else self.state)
             elif state.playing:
                 following = (state.time + 1) % len(self.scene)
                 due = time.perf_counter() + self._pause(state)
                 self.controls.time.value = following  # type: ignore[misc] # viser hides its setter
                 self.change(time=following)
-            else:
-                self.draw(refined(state))
+            elif self._rests():
+                self.draw(self._finer())
 
     def stop(self) -> None:
         """End `run` and close the page."""
@@ -127,9 +129,20 @@ class Viewer:
                 self._look_through(client, state)
         self._drawn = state
 
-    def _until_refined(self) -> float | None:
-        """Seconds to wait before what is drawn is drawn finely; None once it is."""
-        return None if self._drawn == refined(self.state) else _REST
+    def _until_finer(self) -> float | None:
+        """Seconds to wait before more points may be drawn; None if all are."""
+        return None if self._drawn == self._finer() else _REST
+
+    def _rests(self) -> bool:
+        """Whether somebody looks, and has had the time to see what is drawn."""
+        seen = time.perf_counter() - self._last_joined
+        return bool(self.server.get_clients()) and seen >= _REST
+
+    def _finer(self) -> ViewState:
+        """The state with more points than are drawn now."""
+        budget = 0 if self._drawn is None else _FINER * self._drawn.budget
+        finest = max(self.state.budget, min(_FINER * self.state.budget, FINEST))
+        return replace(self.state, budget=min(budget, finest))
 
     def _arrange(self) -> None:
         """What does not change with the state: theme, directions, first view."""
@@ -160,6 +173,7 @@ class Viewer:
     def _joined(self, client: viser.ClientHandle) -> None:
         if self.state.follow:
             self._look_through(client, self.state)
+        self._last_joined = time.perf_counter()
 
     def _clicked(self, event: viser.SceneClickEvent) -> None:
         if (state := self._drawn) is None:
@@ -224,11 +238,9 @@ class Viewer:
         return float(times[i + 1] - times[i]) / state.speed
 
 
-def refined(state: ViewState) -> ViewState:
-    """The state with the points that there is time to draw once nothing changes."""
-    if state.playing:
-        return state
-    return replace(state, budget=max(state.budget, min(_REFINED * state.budget, FINEST)))
+def first(state: ViewState) -> ViewState:
+    """The state with what is soonest drawn: whoever opens the page has something to look at."""
+    return replace(state, budget=min(state.budget, _FIRST), trails=False)
 
 
 def _check_address(host: str, port: int) -> None:
