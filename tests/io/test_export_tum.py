@@ -37,5 +37,6 @@ def test_its_poses_see_a_known_point_at_its_pixel(world: Scene, tmp_path: Path) 
 def test_interpolated_poses_are_left_out(world: Scene, tmp_path: Path) -> None:
     c, solved = world.cameras, np.array([True, True, False, True])
     cameras = Cameras(c.world_from_camera, c.intrinsics, solved, c.focal_sigma)
-    rows = np.loadtxt(replace(world, cameras=cameras).export(tmp_path / "path.txt"))
-    assert np.allclose(rows[:, 0], world.times[solved])
+    written = replace(world, cameras=cameras).export(tmp_path / "path.txt")
+    assert np.allclose(np.loadtxt(written)[:, 0], world.times[solved])
+    assert written.read_text().splitlines()[0].endswith("1 of 4 frames are left out: interpolated")
