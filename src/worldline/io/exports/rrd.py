@@ -34,7 +34,7 @@ def export_rrd(scene: Scene, path: Path, choices: Choices) -> None:
     recording.set_log_time_enabled(False)  # when it was written says nothing about the clip
     recording.set_log_tick_enabled(False)
     # Kept in memory: where the disk is full, the library's own file writer waits for ever.
-    stream = recording.binary_stream()
+    stream = rr.binary_stream(recording)
     _log_lasting(recording, still.xyz, still.rgb)
     for j, seconds in enumerate(scene.times.tolist()):
         recording.set_time("time", duration=seconds)
