@@ -14,6 +14,7 @@ from scipy.optimize import minimize_scalar
 from worldline.systems.classic import cameras, masks, sfm
 from worldline.systems.classic.completion import complete
 from worldline.systems.classic.fit import inliers, triangulated
+from worldline.systems.classic.keyframes import spread_out
 from worldline.systems.classic.lens import FocalPrior, cost_unit, mean_cost, weighed_focal
 from worldline.systems.classic.tracks import PixelTracks
 
@@ -45,7 +46,7 @@ def known_solution(
     structure = sfm.Structure(camera_from_world, known, nowhere, lens)
     sigma = 0.0
     if not prior.held:
-        chosen = cameras.spread_out(uv, visible, matched, size, np.flatnonzero(known))
+        chosen = spread_out(uv, visible, matched, size, np.flatnonzero(known))
         part = replace(frames, uv=uv[chosen], visible=visible[chosen])
         structure, sigma = _with_best_focal(part, replace(structure, points=nowhere[chosen]), prior)
     structure = replace(structure, points=triangulated(frames, structure))
