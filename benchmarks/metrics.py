@@ -4,7 +4,6 @@ A number is NaN where there is no truth for it, or where the scene measured noth
 """
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float32, Float64
 
 from sequences import Truth
@@ -20,12 +19,12 @@ from worldline.evaluation.trajectory import (
     relative_errors,
     rmse,
 )
-from worldline.geometry.projection import invert, pixel_grid, project, unproject
 from worldline.scene import Scene
-from worldline.systems.classic.flow import DisFlow, inside
+from worldline.scene.motion import look_up
+from worldline.selfcheck.residuals import predicted_flow
+from worldline.systems.classic.flow import DisFlow
 
 FLOW_GAPS = (1, 4)  # frames
-_FLOW_GRID = 3  # every third pixel, both ways: a median needs no more
 _NO_PATH = 1e-9  # scene units
 
 
@@ -116,35 +115,8 @@ def flow_residual(scene: Scene, gap: int) -> float:
     flow = DisFlow()
     residuals = [np.zeros(0)]
     for i in range(len(scene) - gap):
-        seen = flow(scene.frames[i], scene.frames[i + gap])[_grid()]
-        predicted, usable = predicted_flow(scene, i, i + gap)
-        residuals.append(np.linalg.norm(seen - predicted, axis=-1)[usable])
+        uv, target, usable = predicted_flow(scene, i, i + gap)
+        seen = uv + look_up(flow(scene.frames[i], scene.frames[i + gap]), uv)
+        residuals.append(np.linalg.norm(seen - target, axis=-1)[usable])
     pooled = np.concatenate(residuals)
     return float(np.median(pooled)) if len(pooled) else float("nan")
-
-
-def predicted_flow(
-    scene: Scene, i: int, j: int
-) -> tuple[Float64[np.ndarray, "h w 2"], Bool[np.ndarray, "h w"]]:
-    """Where frame i's static points go until frame j, and which are static, measured and in view.
-
-    On every third pixel only.
-    """
-    width, height = scene.size
-    cameras, grid = scene.cameras, _grid()
-    static = scene.dynamic[i][grid] <= 0.5
-    if cameras.motion == "free":
-        static &= scene.confidence[i][grid] > 0
-    uv = pixel_grid(height, width, dtype=torch.float64)[grid]
-    depth = torch.from_numpy(np.array(scene.depth[i][grid], np.float64))
-    pose, other = (torch.from_numpy(np.array(cameras.world_from_camera[k])) for k in (i, j))
-    K, K_other = (torch.from_numpy(np.array(cameras.intrinsics[k])) for k in (i, j))
-    points = unproject(uv.reshape(-1, 2), depth.reshape(-1), K, pose)
-    target, z = project(points, K_other, invert(other))
-    target, z = target.reshape(uv.shape), z.reshape(depth.shape)
-    usable = static & np.isfinite(depth.numpy()) & (z > 0).numpy()
-    return (target - uv).numpy(), usable & inside(target.numpy(), height, width)
-
-
-def _grid() -> tuple[slice, slice]:
-    return slice(None, None, _FLOW_GRID), slice(None, None, _FLOW_GRID)

@@ -19,7 +19,7 @@ def make_world(count: int = 4, *, zooms: bool = False) -> Scene:
     poses = np.tile(np.eye(4), (count, 1, 1))
     poses[:, :3, :3] = Rotation.from_rotvec(frame[:, None] * [0.01, -0.02, 0.03]).as_matrix()
     poses[:, :3, 3] = frame[:, None] * [0.05, -0.02, 0.1]
-    intrinsics = np.tile([[50.0, 0.0, 20.5], [0.0, 48.0, 11.5], [0.0, 0.0, 1.0]], (count, 1, 1))
+    intrinsics = np.tile([[50.0, 0.0, 17.25], [0.0, 48.0, 14.0], [0.0, 0.0, 1.0]], (count, 1, 1))
     if zooms:
         intrinsics[:, [0, 1], [0, 1]] *= 1 + 0.05 * frame[:, None]
     cameras = Cameras(poses, intrinsics, np.ones(count, bool), np.full(count, 0.5))

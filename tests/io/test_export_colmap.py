@@ -23,9 +23,11 @@ def test_cameras_and_points_project_as_the_scene_does(tmp_path: Path) -> None:
         image = model.find_image_with_name(f"{i:06d}.png")
         assert image.camera.model == pycolmap.CameraModelId.PINHOLE
         assert (image.camera.width, image.camera.height) == scene.size
+        lens = image.camera.calibration_matrix()
+        assert np.allclose(lens, scene.cameras.intrinsics[i], rtol=0, atol=1e-5)
         points = scene.pointmap(i, pixels=pixels).astype(np.float64)
         pose = image.cam_from_world().matrix()
-        assert np.allclose(pose, scene.cameras.camera_from_world[i, :3], atol=1e-5)
+        assert np.allclose(pose, scene.cameras.camera_from_world[i, :3], rtol=0, atol=1e-5)
         projected = [image.project_point(point) for point in points]
         assert np.allclose(projected, pixels, atol=1e-4)
 

@@ -29,16 +29,24 @@ def test_png_is_exact_to_half_a_step(world: Scene, tmp_path: Path, scale: float)
         assert error.max() <= meta["unit"] / 2 * (1 + 1e-9)
 
 
-def test_meta_unprojects_the_pngs(world: Scene, tmp_path: Path) -> None:
-    """Its intrinsics fit the pictures beside it, and its poses are world_from_camera."""
-    folder = world.export(tmp_path / "d", to="depth-png")
-    meta = json.loads((folder / "meta.json").read_text())
+@pytest.mark.parametrize("to", ["depth-png", "depth-exr"])
+def test_the_note_unprojects_the_depth_beside_it(world: Scene, tmp_path: Path, to: str) -> None:
+    """Its intrinsics fit the pictures, half pixels too, and its poses are world_from_camera."""
+    folder = world.export(tmp_path / "d", to=to)
     i, column, row = 2, 33, 7
-    depth = np.array(Image.open(folder / meta["files"][i]))[row, column] * meta["unit"]
-    ray = np.linalg.inv(meta["intrinsics"][i]) @ [column + 0.5, row + 0.5, 1.0]
-    point = np.array(meta["world_from_camera"][i]) @ [*(ray * depth), 1.0]
+    if to == "depth-png":
+        note = json.loads((folder / "meta.json").read_text())
+        depth = np.array(Image.open(folder / note["files"][i]))[row, column] * note["unit"]
+    else:
+        note = json.loads((folder / "worldline-depth-exr.json").read_text())
+        file = OpenEXR.File(str(folder / f"{i:06d}.exr"))
+        depth = float(file.channels()["Z"].pixels[row, column])
+    ray = np.linalg.inv(note["intrinsics"][i]) @ [column + 0.5, row + 0.5, 1.0]
+    point = np.array(note["world_from_camera"][i]) @ [*(ray * depth), 1.0]
     assert np.abs(point[:3] - world.pointmap(i)[row, column]).max() < 1e-4
-    assert meta["times"] == world.times.tolist()
+    assert np.array_equal(note["intrinsics"], world.cameras.intrinsics)
+    assert np.array_equal(note["world_from_camera"], world.cameras.world_from_camera)
+    assert note["times"] == world.times.tolist()
 
 
 def test_near_depth_is_never_written_as_unknown(world: Scene, tmp_path: Path) -> None:

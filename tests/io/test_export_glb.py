@@ -68,8 +68,28 @@ def test_camera_sees_known_points_at_their_pixels(tmp_path: Path) -> None:
         world = scene.pointmap(i, pixels=pixels)
         seen = seen_by_gltf(read, i, world * (1, -1, -1))
         assert np.abs(seen - pixels).max() < 1e-3
-    times, _, blending = read.animated("camera", "rotation")
+    times, turns, blending = read.animated("camera", "rotation")
     assert np.allclose(times, scene.times) and blending == "LINEAR"
+    flip = np.diag([1.0, -1.0, -1.0])
+    rotations = flip @ Rotation.from_quat(turns).as_matrix() @ flip
+    places = read.animated("camera", "translation")[1] * (1, -1, -1)
+    assert np.abs(rotations - scene.cameras.world_from_camera[:, :3, :3]).max() < 1e-5
+    assert np.abs(places - scene.cameras.world_from_camera[:, :3, 3]).max() < 1e-5
+
+
+def test_extras_hold_what_gltf_s_camera_cannot(tmp_path: Path) -> None:
+    """Protects zoom and a principal point off the middle: exact, in pixels of the input."""
+    scene = make_scene()
+    read = Read(scene.export(tmp_path / "scene.glb"))
+    extras = read.gltf.nodes[read.nodes["camera"]].extras
+    scale = np.divide(extras["image_size"], scene.size)
+    pixels = np.array([[0.5, 0.5], [47.5, 0.5], [10.5, 30.5]])
+    for i, k in enumerate(extras["intrinsics"]):
+        turn = Rotation.from_quat(read.animated("camera", "rotation")[1][i])
+        points = scene.pointmap(i, pixels=pixels) * (1, -1, -1)
+        local = turn.inv().apply(points - read.animated("camera", "translation")[1][i])
+        seen = (local * (1, -1, -1)) @ np.transpose(k)
+        assert np.abs(seen[:, :2] / seen[:, 2:] / scale - pixels).max() < 1e-3
 
 
 def test_points_are_the_scene_s(tmp_path: Path) -> None:
@@ -93,7 +113,9 @@ def test_points_are_the_scene_s(tmp_path: Path) -> None:
             shown = scales[max(0, np.searchsorted(times, t, "right") - 1)]
             assert shown.tolist() == [float(i == j)] * 3
     loaded = trimesh.load(tmp_path / "scene.glb")
-    assert sum(len(g.vertices) for g in loaded.geometry.values()) > len(still)
+    assert np.abs(loaded.geometry["points"].vertices - still.xyz * (1, -1, -1)).max() < 1e-6
+    names = {f"moving_{j:05d}" for j in range(len(scene))}
+    assert set(loaded.geometry) == {"points", *names}
 
 
 def test_tracks_move_as_empties(tmp_path: Path) -> None:

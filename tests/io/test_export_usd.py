@@ -27,6 +27,16 @@ def seen_by_usd(stage: Usd.Stage, code: float, points: np.ndarray) -> np.ndarray
     return np.stack([(1 + right) * W / 2, (1 - up) * H / 2], axis=-1)
 
 
+def pinhole(stage: Usd.Stage, code: float) -> np.ndarray:
+    """The intrinsics that the camera's attributes stand for, in working pixels."""
+    camera = UsdGeom.Camera.Get(stage, "/scene/camera").GetCamera(code)
+    fx = camera.focalLength / camera.horizontalAperture * W
+    fy = camera.focalLength / camera.verticalAperture * H
+    cx = W / 2 - camera.horizontalApertureOffset / camera.horizontalAperture * W
+    cy = H / 2 + camera.verticalApertureOffset / camera.verticalAperture * H
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+
+
 def matrix(prim: UsdGeom.Imageable, code: float) -> np.ndarray:
     return np.array(prim.ComputeLocalToWorldTransform(code)).T
 
@@ -42,6 +52,7 @@ def test_camera_sees_known_points_at_their_pixels(tmp_path: Path) -> None:
         assert np.abs(seen_by_usd(stage, code, world * (1, -1, -1)) - pixels).max() < 1e-3
         pose = flip @ matrix(UsdGeom.Camera.Get(stage, "/scene/camera"), code) @ flip
         assert np.abs(pose - scene.cameras.world_from_camera[i]).max() < 1e-9
+        assert np.abs(pinhole(stage, code) - scene.cameras.intrinsics[i]).max() < 1e-5
 
 
 def test_clip_s_times_and_axes_are_the_stage_s(tmp_path: Path) -> None:

@@ -28,6 +28,10 @@ def decibels(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.square(a.astype(float) - b.astype(float)).mean()))
 
 
+# dB that are reached on this hard, tiny film, less 1; lines of one pixel suffer most from 4:2:0.
+FLOORS = {"rgb": 36, "depth": 24, "moving": 28, "tracks": 23}
+
+
 def test_film_is_the_sheet_at_the_clip_s_times(tmp_path: Path) -> None:
     """Protects times (uneven ones too), colours, and what players need: even sides, yuv420p."""
     scene = make_scene()
@@ -39,7 +43,9 @@ def test_film_is_the_sheet_at_the_clip_s_times(tmp_path: Path) -> None:
     for i, picture in enumerate(pictures):
         row = frame_row(scene, i, colours, W)
         assert picture.shape == row.shape == (H, 4 * W + 12, 3)
-        assert decibels(picture[:, :W], row[:, :W]) > 32
+        for k, (panel, least) in enumerate(FLOORS.items()):
+            where = slice(k * (W + 4), k * (W + 4) + W)
+            assert decibels(picture[:, where], row[:, where]) > least, panel
         # Colours are kept on average, which a wrong matrix between RGB and YUV would not do.
         shift = picture.astype(float).mean((0, 1)) - row.mean((0, 1))
         assert np.abs(shift).max() < 2

@@ -58,6 +58,13 @@ def export(  # noqa: PLR0913 # one name for each choice a user has
         print_json(written)
         return
     console().print("\n".join(f"{name:<12} {path}" for name, path in written.items()))
+    partial = [name for name in written if FORMATS[name].solved_only]
+    interpolated = int((~stored.cameras.registered).sum())
+    if partial and interpolated:
+        console().print(
+            f"{'note':<12} {interpolated} of {len(stored)} frames are left out of "
+            f"{', '.join(partial)}: their cameras were interpolated, not solved"
+        )
 
 
 def default_path(scene: Path, name: str, out: Path | None) -> Path:

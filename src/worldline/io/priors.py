@@ -20,7 +20,9 @@ from worldline.io.stills import natural_key
 
 _OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])  # nerfstudio's cameras look along -z, y up
 _NEAR = 0.5  # of the gap between frames: how far a time stamp may lie from a frame's
+_SAME = 0.01  # of that gap: a time stamp that is so near is the frame's own
 _MAPS = (".png", ".exr", ".npy")
+_PLACES = {"depth": "depths", "masks": "masks"}  # of maps, in the folders of other programs
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,22 @@ class KnownCameras:
     world_from_camera: OpenCV axes.
     intrinsics: in pixels of `size` (width, height), or of the clip's original where that is None.
     names: what frames they are of; or `times` in seconds; or, with neither, frames in order.
+    same_clock: the times are those of the clip's own source, so they decide.
     """
 
     world_from_camera: Float64[np.ndarray, "K 4 4"]
     intrinsics: Float64[np.ndarray, "K 3 3"]
     size: Float64[np.ndarray, "K 2"] | None = None
     names: tuple[str, ...] = ()
+    times: Float64[np.ndarray, " K"] | None = None
+    same_clock: bool = False
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """Loaders of float32 maps with NaN where unknown; `times` if they are of the clip's source."""
+
+    load: Sequence[Callable[[], np.ndarray]]
     times: Float64[np.ndarray, " K"] | None = None
 
 
@@ -63,6 +75,7 @@ def known_cameras(
     path: a COLMAP model (its folder, or one that holds `sparse/0`), nerfstudio's
         `transforms.json` (or its folder), a TUM trajectory (.txt), or .npz with
         `world_from_camera` and `intrinsics` (of Worldline) or `c2w` and `K`.
+    Frames whose camera was not solved, where the source tells it, are NaN.
     Raises InputError when it cannot be read or is not of these frames.
     """
     try:
@@ -88,15 +101,22 @@ def known_cameras(
 def known_maps(path: Path, kept: Kept, what: str) -> Float32[np.ndarray, "N H W"]:
     """Depth ("depth") or masks ("masks", 1: moving) of the kept frames at the working size.
 
-    path: a folder of pictures or arrays in order (.png, .exr, .npy), or an .npz with `depth`, or
-        with `dynamic` or `masks`. 16-bit depth is in units of `meta.json`'s `unit` there (0:
-        unknown); masks move where they are white.
+    path: a folder of pictures or arrays in order (.png, .exr, .npy), the folder of a COLMAP
+        project or a nerfstudio data set that holds such a folder (`depths`, `masks`), or an .npz
+        with `depth`, or with `dynamic` or `masks`. 16-bit depth is in units of `meta.json`'s
+        `unit` or nerfstudio's `depth_unit_scale_factor` (0: unknown); masks move where they are
+        white, but where they are black in COLMAP's and nerfstudio's folders.
+    Frames that a scene's export leaves out are NaN.
     Raises InputError when it cannot be read or is not of these frames.
     """
+    unknown = np.full(kept.working_size[::-1], np.nan, np.float32)
     try:
-        pictures = _map_source(path, what)
-        chosen = [pictures[k] for k in _in_order(len(pictures), kept, path)]
-        return np.stack([_fitted(load(), kept, path) for load in chosen])
+        maps = _map_source(path, what)
+        rows = _at_their_times(maps.times, kept)
+        rows = _in_order(len(maps.load), kept, path) if rows is None else rows
+        return np.stack(
+            [_fitted(maps.load[k](), kept, path) if k >= 0 else unknown for k in rows.tolist()]
+        )
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file or folder; check the path.") from error
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
@@ -120,7 +140,8 @@ def _camera_reader(path: Path) -> Callable[[Path], KnownCameras]:
 def _of_colmap(folder: Path) -> KnownCameras:
     import pycolmap
 
-    homes = [home for home in (folder, folder / "sparse/0", folder / "sparse") if _is_model(home)]
+    inside = ("", "0", "sparse/0", "sparse")
+    homes = [folder / name for name in inside if _is_model(folder / name)]
     if not homes:
         raise InputError(f"{folder.name}: holds no COLMAP model (cameras.bin or cameras.txt).")
     model = pycolmap.Reconstruction(homes[0])
@@ -128,6 +149,8 @@ def _of_colmap(folder: Path) -> KnownCameras:
     images.sort(key=lambda image: natural_key(Path(image.name)))
     poses = np.tile(np.eye(4), (len(images), 1, 1))
     poses[:, :3] = [image.cam_from_world().inverse().matrix() for image in images]
+    names = tuple(image.name for image in images)
+    times = _export_times(folder, names)
     lenses = [model.cameras[image.camera_id] for image in images]
     for lens in lenses:
         if np.any(np.abs(lens.params[len(lens.focal_length_idxs()) + 2 :]) > 0):
@@ -139,7 +162,9 @@ def _of_colmap(folder: Path) -> KnownCameras:
         poses,
         np.array([lens.calibration_matrix() for lens in lenses]).reshape(-1, 3, 3),
         np.array([(lens.width, lens.height) for lens in lenses], float).reshape(-1, 2),
-        tuple(image.name for image in images),
+        names,
+        times,
+        times is not None,
     )
 
 
@@ -162,7 +187,9 @@ def _of_nerfstudio(path: Path) -> KnownCameras:
     intrinsics[:, 0, 0], intrinsics[:, 1, 1] = fx, fy
     intrinsics[:, 0, 2], intrinsics[:, 1, 2], intrinsics[:, 2, 2] = cx, cy, 1.0
     names = tuple(one["file_path"] for one in frames)
-    return KnownCameras(poses, intrinsics, np.stack([width, height], axis=-1), names)
+    times = _export_times(path.parent, names)
+    size = np.stack([width, height], axis=-1)
+    return KnownCameras(poses, intrinsics, size, names, times, times is not None)
 
 
 def _of_tum(path: Path) -> KnownCameras:
@@ -182,9 +209,34 @@ def _of_npz(path: Path) -> KnownCameras:
         poses = content[_first(content, ("world_from_camera", "c2w"), path)].astype(float)
         names = [name for name in ("intrinsics", "K") if name in content]
         intrinsics = content[names[0]].astype(float) if names else np.full((3, 3), np.nan)
+        solved, times = _solved_and_times(content)
     if poses.ndim != 3 or poses.shape[1:] != (4, 4):
         raise InputError(f"{path.name}: its poses have shape {poses.shape}; give [N,4,4].")
-    return KnownCameras(poses, np.broadcast_to(intrinsics, (len(poses), 3, 3)))
+    if solved is not None:
+        poses[~solved] = np.nan
+    intrinsics = np.broadcast_to(intrinsics, (len(poses), 3, 3))
+    return KnownCameras(poses, intrinsics, times=times, same_clock=times is not None)
+
+
+def _solved_and_times(content: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """What only a scene's own export tells: whose cameras were solved, and its frames' seconds."""
+    if not {"registered", "times"} <= set(content):
+        return None, None
+    return content["registered"].astype(bool), content["times"].astype(float)
+
+
+def _export_times(folder: Path, names: Sequence[str]) -> Float64[np.ndarray, " K"] | None:
+    """Seconds of the frames that a scene's export names by number; None if this is no export.
+
+    folder: the export's, or one inside of it.
+    """
+    for home in (folder, folder.absolute().parent, folder.absolute().parent.parent):
+        for note in sorted(home.glob("worldline-*.json")):
+            times = json.loads(note.read_text(encoding="utf-8"))["times"]
+            stems = [Path(name).name.partition(".")[0] for name in names]
+            if all(stem.isdecimal() and int(stem) < len(times) for stem in stems):
+                return np.array([times[int(stem)] for stem in stems], float)
+    return None
 
 
 def _first(content: Any, names: tuple[str, ...], path: Path) -> str:
@@ -196,17 +248,34 @@ def _first(content: Any, names: tuple[str, ...], path: Path) -> str:
 
 def _rows(found: KnownCameras, kept: Kept, path: Path) -> np.ndarray:
     """Row of each kept frame among the known cameras; -1 where there is none."""
+    rows = _at_their_times(found.times if found.same_clock else None, kept)
+    if rows is not None:
+        return rows
     if found.names and kept.names:
         place = {Path(name).name: k for k, name in enumerate(found.names)}
         rows = np.array([place.get(name, -1) for name in kept.names])
         if (rows >= 0).any():
             return rows
     count = len(found.world_from_camera)
-    if found.times is not None and count not in (len(kept.times), kept.total) and count:
-        gap = np.median(np.diff(kept.times)) if len(kept.times) > 1 else np.inf
-        rows = np.abs(found.times[:, None] - kept.times).argmin(axis=0)
-        return np.where(np.abs(found.times[rows] - kept.times) < _NEAR * gap, rows, -1)
+    if found.times is not None and count:
+        # As many as the clip has may be in order on another clock, unless most stamps agree.
+        on_time = np.mean(_nearest(found.times, kept, _SAME) >= 0) >= 0.5
+        if on_time or count not in (len(kept.times), kept.total):
+            return _nearest(found.times, kept)
     return _in_order(count, kept, path)
+
+
+def _at_their_times(times: Float64[np.ndarray, " K"] | None, kept: Kept) -> np.ndarray | None:
+    """Rows by times of the source's clock; None where there are none, or none of these frames."""
+    rows = None if times is None or not len(times) else _nearest(times, kept)
+    return rows if rows is not None and (rows >= 0).any() else None
+
+
+def _nearest(times: Float64[np.ndarray, " K"], kept: Kept, near: float = _NEAR) -> np.ndarray:
+    """Which of the times is each kept frame's; -1 where none is near."""
+    gap = np.median(np.diff(kept.times)) if len(kept.times) > 1 else np.inf
+    rows = np.abs(times[:, None] - kept.times).argmin(axis=0)
+    return np.where(np.abs(times[rows] - kept.times) < near * gap, rows, -1)
 
 
 def _in_order(count: int, kept: Kept, path: Path) -> np.ndarray:
@@ -222,15 +291,17 @@ def _in_order(count: int, kept: Kept, path: Path) -> np.ndarray:
     )
 
 
-def _map_source(path: Path, what: str) -> list[Callable[[], np.ndarray]]:
-    """One loader for each frame, of float32 with NaN where unknown."""
+def _map_source(path: Path, what: str) -> _Maps:
+    """The maps in a file or folder, one for each frame."""
     if not path.is_dir():
         if path.suffix.lower() != ".npz":
             raise InputError(f"{path.name}: give {what} as a folder of pictures or an .npz.")
         with np.load(path, allow_pickle=False) as content:
             names = ("depth",) if what == "depth" else ("dynamic", "masks")
             maps = content[_first(content, names, path)].astype(np.float32)
-        return [lambda one=one: one for one in maps]  # type: ignore[misc]
+            _, times = _solved_and_times(content)
+        return _Maps([lambda one=one: one for one in maps], times)  # type: ignore[misc]
+    path = path / _PLACES[what] if (path / _PLACES[what]).is_dir() else path
     files = sorted(
         (file for file in path.iterdir() if file.suffix.lower() in _MAPS), key=natural_key
     )
@@ -242,15 +313,17 @@ def _map_source(path: Path, what: str) -> list[Callable[[], np.ndarray]]:
         ".exr": _exr,
         ".png": (lambda file: _depth_png(file, unit)) if what == "depth" else _mask_png,
     }
-    return [lambda file=file: read[file.suffix.lower()](file) for file in files]  # type: ignore[misc]
+    load = [lambda file=file: read[file.suffix.lower()](file) for file in files]
+    return _Maps(load, _export_times(path, [file.name for file in files]))
 
 
 def _unit(folder: Path) -> float:
-    """Scene units of one step of 16-bit depth, from `meta.json` there or beside."""
-    for meta in (folder / "meta.json", folder.parent / "meta.json"):
+    """Scene units of one step of 16-bit depth, from `meta.json` or nerfstudio there or beside."""
+    home = folder.absolute().parent
+    for meta in (folder / "meta.json", home / "meta.json", home / "transforms.json"):
         if meta.is_file():
             content = json.loads(meta.read_text(encoding="utf-8"))
-            for name in ("unit", "depth_unit"):
+            for name in ("unit", "depth_unit", "depth_unit_scale_factor"):
                 if isinstance(content.get(name), int | float):
                     return float(content[name])
     raise InputError(
@@ -266,7 +339,11 @@ def _depth_png(file: Path, unit: float) -> Float32[np.ndarray, "h w"]:
 
 
 def _mask_png(file: Path) -> Float32[np.ndarray, "h w"]:
-    return (np.asarray(Image.open(file).convert("L")) > 127).astype(np.float32)
+    white = np.asarray(Image.open(file).convert("L")) > 127
+    home = file.absolute().parent.parent
+    # COLMAP and nerfstudio leave out what is black, and both are given what stays.
+    inverted = (home / "transforms.json").is_file() or (home / "sparse").is_dir()
+    return (white ^ inverted).astype(np.float32)
 
 
 def _exr(file: Path) -> Float32[np.ndarray, "h w"]:

@@ -142,6 +142,12 @@ def atomic_file(path: str | Path, *, needed: int = 0) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a whole file or none; what was at `path` is replaced. StorageError as `atomic_file`."""
+    with atomic_file(path, needed=len(data)) as partial, partial.open("wb") as file:
+        file.write(data)
+
+
 def write_json(path: Path, value: object) -> None:
     """Write JSON and flush it to the disk. Raises InputError for what JSON cannot hold."""
     write_text(path, to_json(value))
@@ -225,8 +231,8 @@ def _explain(error: OSError, path: Path, needed: int) -> StorageError:
         )
     if error.errno == errno.EFBIG:
         return StorageError(
-            f"{path}: a file of {needed / 1e6:.0f} MB is larger than this disk or the user's "
-            "limit (ulimit -f) allows; nothing was written"
+            f"{path}: a file is larger than this disk or the user's limit (ulimit -f) allows; "
+            "nothing was written"
         )
     reason = error.strerror or str(error)
     return StorageError(f"{path} cannot be written: {reason}; nothing was written")

@@ -8,6 +8,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 14.0, 40.0  # margins for the axes
 _SIDE = 420.0  # of one view of a path
 _MARGIN = 52.0
 _DOTS = 400  # of a path at most: more cannot be told apart
+_HALO = 'paint-order="stroke" stroke="#fbfcfd" stroke-width="4"'  # words stay readable on lines
 _GOOD, _BAD, _QUIET = "#2457a6", "#c62828", "#8a93a0"
 
 
@@ -84,10 +85,11 @@ def _view(
         colour = _shade(k / max(1, len(points) - 1)) if registered[k] else _BAD
         note = f"frame {k}" if registered[k] else f"frame {k}, not registered"
         parts.append(_dot(x[k], y[k], 3.2 if registered[k] else 4.2, colour, note))
-    for k, word, lift in ((0, "first", -7), (len(points) - 1, "last", 16)):
-        end, off = ("end", -8) if points[k, 0] > 0 else ("start", 8)
+    # The upper end is named above and the lower one below, so that the words never meet.
+    lifts = (-8, 18) if y[0] <= y[-1] else (18, -8)
+    for k, word, lift in zip((0, -1), ("first", "last"), lifts, strict=True):
         parts.append(
-            f'<text x="{x[k] + off:.1f}" y="{y[k] + lift:.1f}" text-anchor="{end}">{word}</text>'
+            f'<text x="{x[k]:.1f}" y="{y[k] + lift:.1f}" text-anchor="middle" {_HALO}>{word}</text>'
         )
     return "".join(parts)
 

@@ -41,12 +41,23 @@ def flow_residuals(scene: Scene, pairs: Int64[np.ndarray, "P 2"]) -> Float64[np.
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     residuals = np.full(len(pairs), np.nan)
     for k, (i, j) in enumerate(pairs.tolist()):
-        uv, usable = _judged_pixels(scene, i)
+        uv, target, usable = predicted_flow(scene, i, j)
         seen, sure = _seen_at(uv, _grey(scene.frames[i]), _grey(scene.frames[j]), search)
-        target, z = _carried(scene, i, j, uv, _depth_at(scene, i, uv))
-        usable &= sure & _in_view(target, z, scene.size)
-        residuals[k] = _median(np.linalg.norm(seen - target, axis=-1)[usable])
+        residuals[k] = _median(np.linalg.norm(seen - target, axis=-1)[usable & sure])
     return residuals
+
+
+def predicted_flow(
+    scene: Scene, i: int, j: int
+) -> tuple[Float64[np.ndarray, "M 2"], Float64[np.ndarray, "M 2"], Bool[np.ndarray, " M"]]:
+    """Frame i's pixels (every third, both ways), where depth and cameras put them in frame j if
+    nothing moved, and which of them are static, measured where that matters, and in view.
+
+    All in working pixels.
+    """
+    uv, usable = _judged_pixels(scene, i)
+    target, z = _carried(scene, i, j, uv, _depth_at(scene, i, uv))
+    return uv, target, usable & _in_view(target, z, scene.size)
 
 
 def reprojection_residuals(

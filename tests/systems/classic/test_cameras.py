@@ -7,7 +7,7 @@ import pytest
 from small_worlds import rig
 
 from worldline.evaluation.trajectory import trajectory_errors
-from worldline.systems.classic import cameras, lens, sfm
+from worldline.systems.classic import cameras, keyframes, lens, sfm
 from worldline.systems.classic.lens import FocalPrior, default_prior
 
 HELD = FocalPrior(600.0, 0.0)
@@ -171,7 +171,7 @@ def test_near_and_far_are_told_apart_whichever_way_it_starts(weak, mirrored):
 def test_keyframes_follow_the_motion_and_hold_both_ends():
     slow = rig("sideways", count=60, travel=0.4)
     fast = rig("sideways", count=60, travel=4.0)
-    few, many = (cameras.keyframes(made.uv, made.visible, made.size) for made in (slow, fast))
+    few, many = (keyframes.keyframes(made.uv, made.visible, made.size) for made in (slow, fast))
     assert 6 <= len(few) < len(many) <= 30
     for keys in (few, many):
         assert keys[0] == 0 and keys[-1] == 59 and (np.diff(keys) > 0).all()
@@ -180,7 +180,7 @@ def test_keyframes_follow_the_motion_and_hold_both_ends():
 def test_the_graph_relates_neighbours_and_far_frames_that_share_enough():
     visible = np.ones((100, 8), bool)
     visible[20:, 6:] = False
-    pairs = cameras.graph(visible)
+    pairs = keyframes.graph(visible)
     assert {(a, a + 1) for a in range(7)} | {(a, a + 2) for a in range(6)} <= set(pairs)
     assert (0, 5) in pairs and (0, 7) not in pairs
     assert all(a < b for a, b in pairs) and len(pairs) == len(set(pairs))

@@ -9,6 +9,7 @@ from degenerate_worlds import BALL, CORRIDOR, film, path
 from worldline.evaluation.depth import depth_errors
 from worldline.evaluation.masks import mean_iou
 from worldline.evaluation.trajectory import trajectory_errors
+from worldline.selfcheck import check_scene
 from worldline.systems.classic import classic
 from worldline.systems.stages import Stages
 
@@ -70,8 +71,19 @@ def test_frames_that_nobody_knew_are_placed_among_the_known_ones(made):
 
 def test_known_cameras_tell_an_unknown_lens(made):
     scene = solved(made, lens_known=False, known_poses=given(made))
-    focal = np.asarray(scene.cameras.intrinsics)[0, 0, 0]
-    assert focal == pytest.approx(made.intrinsics[0, 0], rel=0.02)
+    focal, sigma = scene.cameras.intrinsics[0, 0, 0], scene.cameras.focal_sigma[0]
+    assert focal == pytest.approx(made.intrinsics[0, 0], rel=0.005)
+    assert abs(focal - made.intrinsics[0, 0]) < 2 * sigma < 0.06 * focal
+
+
+def test_known_cameras_that_never_turn_tell_nothing_of_the_lens():
+    """A longer lens before a deeper world looks the same: the guess stays a guess, and says so."""
+    made = film(CORRIDOR, path(8, travel=(1.2, -0.2, 0.0)))
+    scene = solved(made, lens_known=False, known_poses=made.world_from_camera)
+    focal, sigma = scene.cameras.intrinsics[0, 0, 0], scene.cameras.focal_sigma[0]
+    assert focal == pytest.approx(0.9 * 320, rel=0.05)
+    assert sigma > 0.2 * focal
+    assert "focal" in [finding.name for finding in check_scene(scene).findings]
 
 
 def test_a_lens_for_each_frame_is_kept():

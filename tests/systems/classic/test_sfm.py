@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from small_worlds import rig
 
 from worldline.evaluation.trajectory import trajectory_errors
-from worldline.systems.classic import cameras, sfm
+from worldline.systems.classic import keyframes, sfm
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_points_without_tracks_stay_unknown(frames, true):
 
 
 def test_cameras_are_mapped_from_nothing_but_tracks_and_the_same_way_twice(frames, made):
-    pairs = cameras.graph(frames.visible)
+    pairs = keyframes.graph(frames.visible)
     one, other = (
         sfm.map_frames(frames, pairs, sfm.Lens(600.0, (320.0, 192.0)), hold_focal=True, seed=3)
         for _ in range(2)

@@ -41,7 +41,7 @@ from worldline.io.exports.clouds import (
 from worldline.io.exports.registry import Choices
 from worldline.io.exports.y_up import points_y_up, poses_y_up, quaternions
 from worldline.scene import Scene, Tracks
-from worldline.scene.store import atomic_file, flush
+from worldline.scene.store import write_bytes
 
 _COMPONENTS = {1: SCALAR, 3: VEC3, 4: VEC4}
 _CODES = {np.dtype(np.float32): FLOAT, np.dtype(np.uint16): UNSIGNED_SHORT}
@@ -64,11 +64,7 @@ def export_glb(scene: Scene, path: Path, choices: Choices) -> None:
     writer.add_points("points", still.xyz, still.rgb)
     writer.add_moving(moving)
     writer.add_tracks(sample_tracks(scene, choices))
-    data = writer.data()
-    with atomic_file(path, needed=len(data)) as partial, partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        flush(file.fileno())
+    write_bytes(path, writer.data())
 
 
 class _Writer:

@@ -18,7 +18,7 @@ from worldline.io.exports.pictures import (
     static_mask,
     write_png,
 )
-from worldline.io.exports.ply import write_ply
+from worldline.io.exports.ply import ply_bytes
 from worldline.io.exports.points import registered_frames, static_cloud
 from worldline.io.exports.registry import Choices
 from worldline.scene import Scene
@@ -44,7 +44,7 @@ def export_nerfstudio(scene: Scene, path: Path, choices: Choices) -> None:
         transforms = _transforms(scene, frames, unit)
         cloud = static_cloud(scene, frames, choices)
         if len(cloud):
-            write_ply(cloud, folder / "points.ply")
+            (folder / "points.ply").write_bytes(ply_bytes(cloud))
             transforms["ply_file_path"] = "points.ply"
         write_json(folder / "transforms.json", transforms)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from worldline.io.exports.registry import Choices
 from worldline.scene import PointCloud, Scene
-from worldline.scene.store import atomic_file, flush
+from worldline.scene.store import write_bytes
 
 # name, numpy type, PLY type: one vertex as it lies in the file
 _PROPERTIES = (
@@ -37,6 +37,11 @@ def write_ply(cloud: PointCloud, path: str | Path) -> None:
     was at `path` is replaced only by the whole new file. Raises StorageError when the disk
     refuses.
     """
+    write_bytes(path, ply_bytes(cloud))
+
+
+def ply_bytes(cloud: PointCloud) -> bytes:
+    """The file that `write_ply` writes."""
     vertices = np.empty(len(cloud), _VERTEX)
     for axis, name in enumerate("xyz"):
         vertices[name] = cloud.xyz[:, axis]
@@ -45,11 +50,7 @@ def write_ply(cloud: PointCloud, path: str | Path) -> None:
     vertices["confidence"] = cloud.confidence
     vertices["dynamic"] = cloud.dynamic
     vertices["frame"] = cloud.source_frame
-    with atomic_file(path, needed=vertices.nbytes) as partial, partial.open("wb") as file:
-        file.write(_header(len(cloud)))
-        file.write(vertices.view(np.uint8).data)
-        file.flush()
-        flush(file.fileno())
+    return _header(len(cloud)) + vertices.tobytes()
 
 
 def _header(count: int) -> bytes:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from worldline.io.exports.folder import export_folder
 from worldline.io.exports.pictures import frame_name, known_depth
-from worldline.io.exports.ply import write_ply
+from worldline.io.exports.ply import ply_bytes
 from worldline.io.exports.points import frame_points
 from worldline.io.exports.registry import Choices
 from worldline.scene import Scene
@@ -21,4 +21,4 @@ def export_ply_frames(scene: Scene, path: Path, choices: Choices) -> None:
         for i in range(len(scene)):
             keep = known_depth(scene, i, choices.min_confidence)
             cloud = frame_points(scene, i, keep, choices.max_points)
-            write_ply(cloud, folder / frame_name(i, ".ply"))
+            (folder / frame_name(i, ".ply")).write_bytes(ply_bytes(cloud))

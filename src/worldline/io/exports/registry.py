@@ -39,6 +39,7 @@ class Format:
         nothing at `path`.
     extra: what to install beside worldline, as in `pip install worldline[usd]`.
     other_endings: of names that mean this format too.
+    solved_only: frames whose camera was interpolated are left out.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Format:
     loader: str
     extra: str = ""
     other_endings: tuple[str, ...] = ()
+    solved_only: bool = False
 
     def load(self) -> Callable[["Scene", Path, Choices], None]:
         """Import the function that writes. InputError where a library of it is missing."""
@@ -72,15 +74,26 @@ FORMATS = {
             "ply-frames", "", "each frame's points as PLY", f"{_HOME}.ply_frames:export_ply_frames"
         ),
         Format(
-            "colmap", "", "COLMAP project with masks and points", f"{_HOME}.colmap:export_colmap"
+            "colmap",
+            "",
+            "COLMAP project with masks and points",
+            f"{_HOME}.colmap:export_colmap",
+            solved_only=True,
         ),
         Format(
             "nerfstudio",
             "",
             "data set with transforms.json",
             f"{_HOME}.nerfstudio:export_nerfstudio",
+            solved_only=True,
         ),
-        Format("tum", ".txt", "the camera's path, as evo reads it", f"{_HOME}.tum:export_tum"),
+        Format(
+            "tum",
+            ".txt",
+            "the camera's path, as evo reads it",
+            f"{_HOME}.tum:export_tum",
+            solved_only=True,
+        ),
         Format("depth-png", "", "depth as 16-bit PNG", f"{_HOME}.depth_png:export_depth_png"),
         Format("depth-exr", "", "depth as float EXR", f"{_HOME}.depth_exr:export_depth_exr", "exr"),
         Format("flow", "", "optical flow as .flo", f"{_HOME}.flow:export_flow"),

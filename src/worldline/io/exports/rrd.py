@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import rerun as rr
 
-from worldline.errors import StorageError
 from worldline.io.exports.clouds import MOVES, MovingPoints, sample_tracks, split_points
 from worldline.io.exports.registry import Choices
 from worldline.scene import Scene, Tracks
-from worldline.scene.store import atomic_file
+from worldline.scene.store import write_bytes
 
 _CAMERA, _IMAGE = "world/camera", "world/camera/image"
 _MOVING = (1, "moving", (255, 120, 0))
@@ -24,7 +23,8 @@ def export_rrd(scene: Scene, path: Path, choices: Choices) -> None:
     Axes and lengths are the scene's, pixels are working pixels with the top-left centre at
     (0.5, 0.5), as Rerun has them too. The time lines are `time` (seconds) and `frame`. Frames
     are JPEG of quality 95; unknown depth is 0. Still points are there once, moving ones as they
-    are gathered at each frame's time; tracks show their last 12 frames.
+    are gathered at each frame's time; tracks show their last 12 frames. The whole recording is in
+    memory for a moment.
 
     Raises StorageError when the disk refuses.
     """
@@ -33,21 +33,18 @@ def export_rrd(scene: Scene, path: Path, choices: Choices) -> None:
     recording = rr.RecordingStream("worldline")
     recording.set_log_time_enabled(False)  # when it was written says nothing about the clip
     recording.set_log_tick_enabled(False)
-    with atomic_file(path) as partial:
-        try:
-            recording.save(partial)
-            _log_lasting(recording, still.xyz, still.rgb)
-            for j, seconds in enumerate(scene.times.tolist()):
-                recording.set_time("time", duration=seconds)
-                recording.set_time("frame", sequence=j)
-                _log_camera(recording, scene, j)
-                _log_pictures(recording, scene, j)
-                _log_world(recording, moving, tracks, j)
-            recording.flush()
-        except (RuntimeError, ValueError) as error:
-            raise StorageError(f"{path} cannot be written: {error}") from error
-        finally:
-            recording.disconnect()
+    # Kept in memory: where the disk is full, the library's own file writer waits for ever.
+    stream = rr.binary_stream(recording)
+    _log_lasting(recording, still.xyz, still.rgb)
+    for j, seconds in enumerate(scene.times.tolist()):
+        recording.set_time("time", duration=seconds)
+        recording.set_time("frame", sequence=j)
+        _log_camera(recording, scene, j)
+        _log_pictures(recording, scene, j)
+        _log_world(recording, moving, tracks, j)
+    data = stream.read() or b""
+    recording.disconnect()
+    write_bytes(path, data)
 
 
 def _log_lasting(recording: rr.RecordingStream, xyz: np.ndarray, rgb: np.ndarray) -> None:

@@ -24,9 +24,11 @@ def export_tum(scene: Scene, path: Path, _choices: Choices) -> None:
     """
     frames = registered_frames(scene)
     poses = scene.cameras.world_from_camera[frames]
+    left_out = f"; {len(scene) - len(frames)} of {len(scene)} frames are left out: interpolated"
+    header = _HEADER + (left_out if len(frames) < len(scene) else "")
     lines = np.column_stack([scene.times[frames], poses[:, :3, 3], _quaternions(poses)])
     with atomic_file(path) as partial:
-        np.savetxt(partial, lines, fmt="%.9f", header=_HEADER)
+        np.savetxt(partial, lines, fmt="%.9f", header=header)
 
 
 def _quaternions(poses: Float64[np.ndarray, "F 4 4"]) -> Float64[np.ndarray, "F 4"]:

@@ -1,5 +1,8 @@
 """A scene as a USD stage with time samples, for Blender, Houdini, Nuke, Maya and Omniverse."""
 
+import errno
+import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 from pxr import Gf, Tf, Usd, UsdGeom, Vt
 
-from worldline.errors import InputError, StorageError
+from worldline.errors import InputError
 from worldline.io.exports.clouds import (
     MOVES,
     MovingPoints,
@@ -168,7 +171,15 @@ def _write(stage: Usd.Stage, path: Path) -> None:
         try:
             done = stage.GetRootLayer().Export(str(written))
         except Tf.ErrorException as error:
-            raise StorageError(f"{path} cannot be written: {error}") from error
+            raise _refusal(str(error)) from error
         if not done:
-            raise StorageError(f"{path} cannot be written; nothing was written")
+            raise _refusal("")
         written.replace(partial)
+
+
+def _refusal(told: str) -> OSError:
+    """The disk's reason, without the source files and lines of the library that told it."""
+    found = re.search(r"Error occurred writing file: ([^'\n]+)", told)
+    reason = found[1] if found else "the disk refuses"
+    codes = {os.strerror(code): code for code in errno.errorcode}
+    return OSError(codes.get(reason, errno.EIO), reason)

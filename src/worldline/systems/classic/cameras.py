@@ -1,4 +1,4 @@
-"""From static tracks to cameras: which tracks, which frames and pairs, which focal length.
+"""From static tracks to cameras: which rung of a ladder, which focal length.
 
 A ladder, chosen by evidence: does the picture move at all? does turning explain it, or zooming
 and turning? If not, the camera travels and structure from motion finds it. Each rung needs less
@@ -16,6 +16,7 @@ from worldline.geometry.triangulation import parallax
 from worldline.scene.cameras import CameraMotion
 from worldline.systems.classic import sfm
 from worldline.systems.classic.fit import inliers, residuals, triangulated
+from worldline.systems.classic.keyframes import graph, keyframes, spread_out
 from worldline.systems.classic.lens import (
     FocalPrior,
     loosen_focal,
@@ -33,13 +34,10 @@ _TURNING = 0.5  # px: rotations that leave no more than this explain everything
 _TURNED = 2.0  # px: and no more than this for all but a few, where a wall could pass for all
 _ZOOM = 0.03  # of log focal: lenses that change less are taken for one
 _ZOOMED = 1000  # tracks that tell a zoom from travel
-_SHARED = 30  # tracks that make two keyframes worth relating
-_MOST_KEYFRAMES = 30
 _MOST_SAMPLED = 240  # frames whose cells are filled with tracks for the last adjustment
 _SUPPORT = 0.3  # share of a frame's views that must agree with its pose
 _ROUNDS = 4  # of carrying the structure on to frames that it did not reach
 _CONTRADICTED = 6.0  # px by which a view may miss a point before the two disagree
-_PER_CELL = 2  # tracks kept for each of 16x12 cells of each keyframe
 _FEWEST_POINTS = 30  # points that make a structure
 _MAPPINGS = 3  # of the keyframes, each under the focal length that the last one told
 _FAR_OFF = 0.15  # change of log focal under which keyframes would have been mapped otherwise
@@ -232,73 +230,6 @@ def _mapped(
             break
         lens = replace(lens, focal=mapped.lens.focal)
     return best
-
-
-def keyframes(
-    uv: Float32[np.ndarray, "M N 2"], visible: Bool[np.ndarray, "M N"], size: tuple[int, int]
-) -> np.ndarray:
-    """Frames that together show the motion: a new one when the picture has moved or changed."""
-    count = visible.shape[1]
-    step = 0.03 * max(size)
-    while True:
-        keys = [0]
-        for t in range(1, count):
-            both = visible[:, keys[-1]] & visible[:, t]
-            few = both.sum() < 0.5 * visible[:, keys[-1]].sum()
-            moved = np.linalg.norm(uv[both, t] - uv[both, keys[-1]], axis=-1)
-            if few or np.median(moved) > step:
-                keys.append(t)
-        if keys[-1] != count - 1:
-            keys.append(count - 1)
-        if len(keys) <= _MOST_KEYFRAMES or step > max(size):
-            break
-        step *= 1.4
-    if len(keys) > _MOST_KEYFRAMES and count > 4 * _MOST_KEYFRAMES:
-        return np.array(keys)
-    if len(keys) < min(count, 6):  # a short path still wants several looks at it
-        keys = sorted(set(np.linspace(0, count - 1, min(count, 6)).round().astype(int)))
-    return np.array(keys)
-
-
-def graph(visible: Bool[np.ndarray, "M K"]) -> list[tuple[int, int]]:
-    """Pairs of keyframes to relate: neighbours always, others where they share enough."""
-    shared = visible.T.astype(np.float32) @ visible.astype(np.float32)
-    a, b = np.triu_indices(len(shared), 1)
-    related = (b - a <= 2) | (shared[a, b] >= _SHARED)
-    return [(int(i), int(j)) for i, j in zip(a[related], b[related], strict=True)]
-
-
-def spread_out(
-    uv: np.ndarray,
-    visible: np.ndarray,
-    matched: np.ndarray,
-    size: tuple[int, int],
-    frames: np.ndarray,
-    per_cell: int = _PER_CELL,
-) -> Bool[np.ndarray, " M"]:
-    """The longest tracks of each cell of each frame: enough, everywhere, and no more.
-
-    Followed and matched ones are chosen apart: the former are longer, the latter do not creep.
-    """
-    seen = visible[:, frames]
-    length = seen.sum(axis=1)
-    columns, rows = (16, 12) if size[0] >= size[1] else (12, 16)
-    kept = np.zeros(len(uv), bool)
-    longest = np.argsort(-length, kind="stable")
-    longest = longest[length[longest] >= 2]
-    for kind in (matched, ~matched):
-        order = longest[kind[longest]]
-        for k, t in enumerate(frames):
-            rank = order[seen[order, k]]
-            cell = np.clip(
-                (uv[rank, t] / size * (columns, rows)).astype(int), 0, (columns - 1, rows - 1)
-            )
-            code = cell[:, 1] * columns + cell[:, 0]
-            by_cell = np.argsort(code, kind="stable")
-            start = np.searchsorted(code[by_cell], code[by_cell])
-            within = np.arange(len(rank)) - start
-            kept[rank[by_cell[within < per_cell]]] = True
-    return kept
 
 
 def _all_frames(

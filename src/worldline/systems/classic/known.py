@@ -14,7 +14,8 @@ from scipy.optimize import minimize_scalar
 from worldline.systems.classic import cameras, masks, sfm
 from worldline.systems.classic.completion import complete
 from worldline.systems.classic.fit import inliers, triangulated
-from worldline.systems.classic.lens import FocalPrior, mean_cost
+from worldline.systems.classic.keyframes import spread_out
+from worldline.systems.classic.lens import FocalPrior, cost_unit, mean_cost, weighed_focal
 from worldline.systems.classic.tracks import PixelTracks
 
 SURE = np.float32(1000.0)  # confidence of known depth
@@ -22,6 +23,7 @@ _ROUNDS = 4  # of carrying points on to frames that nobody knew
 _MISSED = 4.0  # px by which an outlier misses its point
 _FEWEST = 30  # points without which the cameras did not travel, or nothing is there to see it by
 _FINE = 0.001  # of log focal: how finely the unknown focal length is looked for
+_ASIDE = 0.03  # of log focal: how far aside it is asked how much worse the tracks are explained
 
 
 def known_solution(
@@ -42,10 +44,11 @@ def known_solution(
     camera_from_world = np.linalg.inv(np.where(known[:, None, None], poses, np.eye(4)))
     nowhere = np.full((len(uv), 3), np.nan)
     structure = sfm.Structure(camera_from_world, known, nowhere, lens)
+    sigma = 0.0
     if not prior.held:
-        chosen = cameras.spread_out(uv, visible, matched, size, np.flatnonzero(known))
+        chosen = spread_out(uv, visible, matched, size, np.flatnonzero(known))
         part = replace(frames, uv=uv[chosen], visible=visible[chosen])
-        structure = _with_best_focal(part, replace(structure, points=nowhere[chosen]), prior)
+        structure, sigma = _with_best_focal(part, replace(structure, points=nowhere[chosen]), prior)
     structure = replace(structure, points=triangulated(frames, structure))
     for _ in range(_ROUNDS):
         clean = inliers(frames, structure, _MISSED)
@@ -54,7 +57,6 @@ def known_solution(
         structure = cameras.resected(frames, structure)
         if int(structure.registered.sum()) == before:
             break
-    sigma = prior.focal * prior.sigma * (0.0 if prior.held else 0.1)
     solution = cameras.in_first_camera(frames, structure, sigma)
     if np.isfinite(solution.points[:, 0]).sum() >= _FEWEST:
         return solution
@@ -69,22 +71,33 @@ def known_solution(
 
 def _with_best_focal(
     frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrior
-) -> sfm.Structure:
-    """With the focal length under which the known poses explain the tracks best."""
+) -> tuple[sfm.Structure, float]:
+    """With the most probable focal length, and its one sigma in px.
+
+    The clip's say is how well the known poses explain the tracks under each focal length. It has
+    none where cameras travel without turning: a longer lens and a deeper world look the same.
+    """
+    views = int(frames.visible.sum())
 
     def under(log_focal: float) -> sfm.Structure:
         lens = replace(structure.lens, focal=float(np.exp(log_focal)))
         changed = replace(structure, lens=lens)
         return replace(changed, points=triangulated(frames, changed))
 
+    def cost(log_focal: float) -> float:  # half the sum of squares, as `cost_unit` counts
+        return 0.5 * views * mean_cost(frames, under(log_focal))
+
     middle, reach = np.log(prior.focal), 3.0 * prior.sigma
     best = minimize_scalar(
-        lambda log_focal: mean_cost(frames, under(log_focal)),
+        cost,
         bounds=(middle - reach, middle + reach),
         method="bounded",
         options={"xatol": _FINE},
     )
-    return replace(structure, lens=replace(structure.lens, focal=float(np.exp(best.x))))
+    rises = cost(best.x - _ASIDE) + cost(best.x + _ASIDE) - 2.0 * best.fun
+    information = max(rises, 0.0) / _ASIDE**2 / cost_unit(frames, under(best.x), best.fun)
+    focal, sigma = weighed_focal(prior, float(best.x), information)
+    return replace(structure, lens=replace(structure.lens, focal=focal)), sigma
 
 
 def through_one_lens(

@@ -52,15 +52,21 @@ def settle_focal(
         adjusted, _ = sfm.adjust(frames, structure)
         return adjusted, 0.0
     best, log_focal, lowest, curvature = _profile_focal(frames, structure)
-    unit = _unit(frames, best, lowest)
-    information = curvature / unit + prior.sigma**-2
-    share = curvature / unit / information
-    log_focal = share * log_focal + (1.0 - share) * np.log(prior.focal)
-    held, _ = sfm.adjust(frames, _with_focal(best, float(np.exp(log_focal))))
-    return held, float(np.exp(log_focal) * information**-0.5)
+    focal, sigma = weighed_focal(prior, log_focal, curvature / cost_unit(frames, best, lowest))
+    held, _ = sfm.adjust(frames, _with_focal(best, focal))
+    return held, sigma
 
 
-def _unit(frames: sfm.Frames, structure: sfm.Structure, cost: float) -> float:
+def weighed_focal(prior: FocalPrior, log_focal: float, information: float) -> tuple[float, float]:
+    """Most probable focal length and its one sigma, px, where a clip says `log_focal` with so much
+    information (one over its variance)."""
+    total = information + prior.sigma**-2
+    share = information / total
+    focal = float(np.exp(share * log_focal + (1.0 - share) * np.log(prior.focal)))
+    return focal, focal * float(total**-0.5)
+
+
+def cost_unit(frames: sfm.Frames, structure: sfm.Structure, cost: float) -> float:
     """What a difference in cost must be divided by to be one of log likelihood."""
     seen = frames.visible[np.isfinite(structure.points[:, 0])]
     independent = max(1.0, seen.sum() / max(1, (seen.sum(axis=1) >= 2).sum()))
@@ -82,7 +88,7 @@ def settle_centre(frames: sfm.Frames, structure: sfm.Structure, prior: FocalPrio
     far2 = float(shift @ shift)
     if not (np.isfinite(after) and after < before and far2 > 0.0):
         return structure
-    information = 2.0 * (before - after) / (_unit(frames, moved, after) * far2)
+    information = 2.0 * (before - after) / (cost_unit(frames, moved, after) * far2)
     share = information / (information + (_CENTRE_SIGMA * max(frames.size)) ** -2)
     x, y = np.add(structure.lens.centre, share * shift)
     held = replace(moved, lens=replace(moved.lens, centre=(float(x), float(y))))

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, UInt8
 
@@ -23,6 +22,7 @@ from worldline.systems.classic.known import (
 from worldline.systems.classic.matches import with_features
 from worldline.systems.classic.moving import carry_on, lift, moving_depth
 from worldline.systems.classic.sfm import Lens
+from worldline.systems.classic.straight import straight_tracks, straightened
 from worldline.systems.classic.tracks import ChainedTracker, PixelTracks
 from worldline.systems.listener import Report
 from worldline.systems.stages import Arrays, Stages
@@ -58,7 +58,7 @@ def classic(clip: Clip, stages: Stages, *, seed: int) -> Scene:
     tracks = replace(tracks, mobility=voted["mobility"])
     solved = stages.run("cameras", lambda report: _agreed(clip, tracks, voted, seed))
     tracks = replace(tracks, mobility=solved["mobility"])
-    bank, tracks = _straightened(bank, tracks, solved)
+    bank, tracks = straightened(bank, tracks, solved)
     found = stages.run("masks", lambda report: _masks(clip, bank, tracks, voted, solved, report))
     state = _State(bank, tracks, found["static"], found["dynamic"])
     dense = stages.run("depth", lambda report: _depth(clip, state, solved, report))
@@ -161,7 +161,7 @@ def _zoom_or_travel(
 
 def _judged(tracks: PixelTracks, voted: Arrays, solved: Arrays) -> Float32[np.ndarray, " M"]:
     """Probability that each track moves, by the solved cameras."""
-    straight = _straight(tracks, solved)
+    straight = straight_tracks(tracks, solved)
     return pairs.judged(straight, _known(straight, voted, solved))
 
 
@@ -231,43 +231,6 @@ def _textured(tracks: PixelTracks) -> Bool[np.ndarray, " M"]:
     if np.median((tracks.visible & good[:, None]).sum(axis=0)) < min(_ENOUGH, np.median(seen)):
         good = tracks.texture >= np.median(tracks.texture)
     return good
-
-
-def _straightened(
-    bank: FlowBank, tracks: PixelTracks, solved: Arrays
-) -> tuple[FlowBank, PixelTracks]:
-    """Frames and tracks with the estimated lens distortion undone."""
-    radial = float(solved["radial"])
-    if radial == 0.0:
-        return bank, tracks
-    intrinsics = solved["intrinsics"][0]
-    frames = np.stack([_undistorted(frame, intrinsics, radial) for frame in bank.frames])
-    return FlowBank(frames), _straight(tracks, solved)
-
-
-def _straight(tracks: PixelTracks, solved: Arrays) -> PixelTracks:
-    """Tracks with the estimated lens distortion undone."""
-    radial = float(solved["radial"])
-    if radial == 0.0:
-        return tracks
-    uv = tracks.uv.reshape(-1, 1, 2).astype(np.float64) - 0.5
-    corner = _cv_intrinsics(solved["intrinsics"][0])
-    straight = cv2.undistortPoints(uv, corner, np.array([radial, 0, 0, 0]), P=corner) + 0.5
-    return replace(tracks, uv=straight.reshape(tracks.uv.shape).astype(np.float32))
-
-
-def _cv_intrinsics(intrinsics: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
-    """Intrinsics for OpenCV, which counts pixels from the centre of the first."""
-    return intrinsics - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
-
-
-def _undistorted(image: np.ndarray, intrinsics: np.ndarray, radial: float) -> np.ndarray:
-    corner = _cv_intrinsics(intrinsics)
-    size = image.shape[1::-1]
-    maps = cv2.initUndistortRectifyMap(
-        corner, np.array([radial, 0, 0, 0]), None, corner, size, cv2.CV_32FC1
-    )
-    return cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _masks(  # the stages before it, and what the clip comes with

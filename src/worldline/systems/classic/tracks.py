@@ -159,7 +159,7 @@ class ChainedTracker:
             sample(
                 self.bank.grey[k].astype(np.float32)[..., None],
                 (uv[:, None] + offset).reshape(-1, 2).astype(np.float32),
-            ).reshape(len(uv), -1)
+            ).reshape(len(uv), len(offset))
             for k, uv in ((t, before), (t + 1, after))
         ]
         # Brightness may change; the pattern may not.
