@@ -22,7 +22,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH_THERE := $(VENV)/.$(subst ==,-,$(TORCH))
 
-.PHONY: help demo test test-browser test-slow check clean distclean
+.PHONY: help demo test chromium test-browser test-slow check clean distclean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
@@ -33,11 +33,13 @@ demo: $(VENV)/.installed
 test: check
 	$(BIN)/python -m pytest -m 'not slow and not browser'
 
-test-browser: $(VENV)/.installed-dev
-	@command -v chromium >/dev/null || { echo 'installing Chromium' \
-		&& { apt-get update && apt-get install -y --no-install-recommends chromium; } >/dev/null 2>&1; } \
-		|| { echo 'Chromium is needed, and cannot be installed here (Debian: apt install chromium).'; exit 1; }
+test-browser: chromium $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m browser
+
+chromium:
+	@command -v chromium >/dev/null || { echo 'installing Chromium'; \
+		{ apt-get update && apt-get install -y --no-install-recommends chromium; } >/dev/null 2>&1; } \
+		|| { echo 'Chromium is needed, and cannot be installed here (Debian: apt install chromium).'; exit 1; }
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from seeing import centre, red, true_centre
 
-from worldline.viewer import write_page
+from worldline.viewer.page import write_page
 
 pytestmark = pytest.mark.browser
 LAST, SIZE = 7, (960, 600)

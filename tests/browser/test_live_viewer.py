@@ -12,6 +12,7 @@ from seeing import centre, red, true_centre
 
 from worldline.scene import Cameras, Scene
 from worldline.viewer.app import Viewer
+from worldline.viewer.server import address, open_server
 from worldline.viewer.state import ViewState
 
 pytestmark = pytest.mark.browser
@@ -32,7 +33,7 @@ def running(viewer: Viewer):
 
 @pytest.fixture
 def viewer(painted):
-    with running(Viewer([painted], PLAIN, port=18090)) as viewer:
+    with running(Viewer(open_server(port=18090), [painted], PLAIN)) as viewer:
         yield viewer
 
 
@@ -43,7 +44,7 @@ def opened(page, viewer):
 
 def show(page, viewer: Viewer):
     """The page once it has drawn; its own warning that it draws in software is taken away."""
-    page.goto(viewer.url)
+    page.goto(address(viewer.server))
     page.get_by_text("Source", exact=True).wait_for(timeout=20_000)
     page.wait_for_timeout(1500)
     page.add_style_tag(content=".mantine-Notifications-root { display: none }")
@@ -178,7 +179,7 @@ def test_two_scenes_stand_beside_each_other(page, painted, look):
     page.set_viewport_size({"width": 1500, "height": 600})
     state = replace(PLAIN, static=False, budget=30_000)
     with running(
-        Viewer([painted, halved(painted)], state, scales=(1.0, 2.0), port=18095)
+        Viewer(open_server(port=18095), [painted, halved(painted)], state, scales=(1.0, 2.0))
     ) as viewer:
         show(page, viewer)
         x = np.argwhere(red(look("beside")[:, :1160]))[:, 1]

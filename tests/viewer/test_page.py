@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from worldline.errors import InputError
-from worldline.viewer import write_page
-from worldline.viewer.page import record
+from worldline.viewer.page import record, write_page
 from worldline.viewer.placement import place
 
 

@@ -1,6 +1,6 @@
 import av
 
-from worldline.viewer import write_turntable
+from worldline.viewer.turntable import write_turntable
 
 
 def test_the_turntable_is_a_video_of_the_scene(scene, tmp_path):

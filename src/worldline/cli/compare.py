@@ -38,7 +38,7 @@ def compare(
         console().print("\n".join(comparison_lines(found)))
     if view:
         scale = found.depth_scale if math.isfinite(found.depth_scale) else 1.0
-        serve(scenes, scales=(1.0, scale), tell=errors().print if json else tell_url)
+        serve(lambda: scenes, scales=(1.0, scale), tell=errors().print if json else tell_url)
 
 
 def comparison_lines(found: Any) -> list[str]:

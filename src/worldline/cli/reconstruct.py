@@ -104,7 +104,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
     if view:
         from worldline.cli.view import serve, tell_url
 
-        serve([scene], tell=errors().print if json else tell_url)
+        serve(lambda: [scene], tell=errors().print if json else tell_url)
 
 
 def default_out(source: str) -> Path:

@@ -11,6 +11,8 @@ from worldline.cli.options import Count, Flag, Whole
 from worldline.cli.output import console, print_json
 
 if TYPE_CHECKING:
+    from viser import ViserServer
+
     from worldline.scene import Scene
 
 Page = Annotated[Path | None, tyro.conf.arg(metavar="HTML", help_behavior_hint="")]
@@ -43,18 +45,27 @@ def view(
         turntable: write a video that sways around the scene while time passes, in minutes.
         json: print one JSON object instead of words.
     """
+    import worldline
     from worldline.errors import InputError
-    from worldline.scene import load_scene
 
     if max_points is not None and max_points < 1:
         raise InputError(f"--max-points is {max_points}; it must be at least 1")
-    stored = load_scene(scene)
     if export is None and turntable is None:
+        if not scene.exists():
+            worldline.load_scene(scene)  # tells what is wrong before a page opens
         tell = (lambda url: print_json({"url": url})) if json else tell_url
-        serve([stored], host=host, port=port, max_points=max_points, tell=tell)
+        serve(
+            lambda: [worldline.load_scene(scene)],
+            host=host,
+            port=port,
+            max_points=max_points,
+            tell=tell,
+        )
         return
-    from worldline.viewer import write_page, write_turntable
+    from worldline.viewer.page import write_page
+    from worldline.viewer.turntable import write_turntable
 
+    stored = worldline.load_scene(scene)
     some = {} if max_points is None else {"max_points": max_points}
     if export is not None:
         write_page(stored, export, **some)
@@ -69,7 +80,7 @@ def view(
 
 
 def serve(
-    scenes: Sequence["Scene"],
+    scenes: Callable[[], Sequence["Scene"]],
     *,
     scales: Sequence[float] | None = None,
     host: str = HOST,
@@ -77,18 +88,32 @@ def serve(
     max_points: int | None = None,
     tell: Callable[[str], None],
 ) -> None:
-    """Show one scene, or two beside each other, until Ctrl-C; `tell` is given the address."""
+    """Show one scene, or two beside each other, until Ctrl-C.
+
+    scenes: reads them, while a browser opens the page whose address `tell` is given.
+    """
+    from worldline.viewer.server import address, close_server, open_server
+
+    server = open_server(host, port)
+    try:
+        tell(address(server))
+        sys.stdout.flush()  # whoever started us may read the address from a pipe
+        _show(server, scenes(), scales, max_points)
+    finally:
+        close_server(server)
+
+
+def _show(
+    server: "ViserServer",
+    scenes: Sequence["Scene"],
+    scales: Sequence[float] | None,
+    max_points: int | None,
+) -> None:
     from worldline.viewer.app import Viewer
     from worldline.viewer.state import ViewState
 
     state = ViewState() if max_points is None else ViewState(budget=max_points)
-    viewer = Viewer(scenes, state, scales=scales, host=host, port=port)
-    tell(viewer.url)
-    sys.stdout.flush()  # whoever started us may read the address from a pipe
-    try:
-        viewer.run()
-    finally:
-        viewer.stop()
+    Viewer(server, scenes, state, scales=scales).run()
 
 
 def tell_url(url: str) -> None:

@@ -1,11 +1,6 @@
 """The viewer: a scene in the browser, as one page to give away, or as a turntable video.
 
 `state` says what is shown; `layers`, `trails` and `placement` turn a Scene and a state into
-arrays, without a browser; `app` hands these to viser, `page` writes them into one HTML file.
+arrays, without a browser; `stage` hands those of one scene to viser and `app` keeps the page up to
+the state; `page` writes them into one HTML file, `turntable` into a video.
 """
-
-from worldline.viewer.page import write_page
-from worldline.viewer.state import ViewState
-from worldline.viewer.turntable import write_turntable
-
-__all__ = ["ViewState", "write_page", "write_turntable"]

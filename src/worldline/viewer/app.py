@@ -1,9 +1,6 @@
 """The live viewer: a state, a stage for each scene, and a loop that keeps the page up to them."""
 
-import contextlib
 import io
-import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -15,17 +12,16 @@ import viser
 from jaxtyping import UInt8
 from PIL import Image
 
-from worldline.errors import InputError
 from worldline.scene import Scene
 from worldline.viewer.controls import add_controls
 from worldline.viewer.placement import fields_of_view, orbit
+from worldline.viewer.server import close_server
 from worldline.viewer.stage import Stage, differ, viser_pose
 from worldline.viewer.state import FINEST, ViewState
 from worldline.viewer.turntable import encode, times_of
 
 _TURNTABLE = 96  # pictures
 _FIELD_OF_VIEW = float(np.radians(45))  # vertical
-_PORTS_TRIED = 1000  # by viser, one after the other, until one is free
 _FIRST = 30_000  # points of the first picture
 _REST = 1.0  # seconds without a change or a newcomer, after which more points are drawn
 _FINER = 4  # times as many, at each such rest
@@ -37,27 +33,21 @@ class Viewer:
 
     `run` draws what `change` asks for, until `stop`.
 
+    server: see `open_server`.
     scenes: one, or two with as many frames as each other; they start at the same time and place.
     scales: shown units per scene unit, one for each scene.
-    host, port: where to listen; the next free port is taken if this one is not free.
-
-    Raises InputError for a host that is not this machine's, or a port that there is not.
     """
 
     def __init__(
         self,
+        server: viser.ViserServer,
         scenes: Sequence[Scene],
         state: ViewState,
         *,
         scales: Sequence[float] | None = None,
-        host: str = "127.0.0.1",
-        port: int = 8080,
     ) -> None:
-        _check_address(host, port)
-        self.scene = scenes[0]
+        self.server, self.scene = server, scenes[0]
         self.state = replace(state, trail=min(state.trail, max(len(self.scene), 2)))
-        with contextlib.redirect_stdout(sys.stderr):  # viser has a banner of its own
-            self.server = viser.ViserServer(host=host, port=port, label="Worldline", verbose=False)
         api = self.server.scene
         self.stages = [
             Stage(api, scene, which, scale)
@@ -75,12 +65,6 @@ class Viewer:
         self.server.scene.on_click()(self._clicked)
         self.server.on_client_connect(self._joined)
         self._changed.set()
-
-    @property
-    def url(self) -> str:
-        """Where a browser finds the page."""
-        host = self.server.get_host()
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.server.get_port()}"
 
     def change(self, **fields: Any) -> None:
         """Set fields of the state; times beyond the clip become its last frame."""
@@ -115,8 +99,7 @@ class Viewer:
         """End `run` and close the page."""
         self._ended = True
         self._changed.set()
-        with contextlib.redirect_stdout(sys.stderr):
-            self.server.stop()
+        close_server(self.server)
 
     def draw(self, state: ViewState) -> None:
         """Bring the page to the state."""
@@ -147,7 +130,6 @@ class Viewer:
     def _arrange(self) -> None:
         """What does not change with the state: theme, directions, first view."""
         server, placement = self.server, self.placement
-        server.gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False)
         server.scene.set_up_direction("-y")
         server.scene.world_axes.visible = False
         beside = 0.5 * _BESIDE * placement.distance * (len(self.stages) - 1) * self.state.apart
@@ -241,17 +223,3 @@ class Viewer:
 def first(state: ViewState) -> ViewState:
     """The state with what is soonest drawn: whoever opens the page has something to look at."""
     return replace(state, budget=min(state.budget, _FIRST), trails=False)
-
-
-def _check_address(host: str, port: int) -> None:
-    """InputError for an address at which viser's server would wait for ever."""
-    if not 0 <= port < 65536 - _PORTS_TRIED:
-        raise InputError(f"port {port} cannot be used; take one from 1024 to 64000, or 0 for any")
-    try:
-        family = socket.getaddrinfo(host, None)[0][0]
-        with socket.socket(family) as probe:
-            probe.bind((host, 0))
-    except (OSError, UnicodeError) as error:
-        raise InputError(
-            f"the viewer cannot listen at {host!r} ({error}); 127.0.0.1 is this machine"
-        ) from error
