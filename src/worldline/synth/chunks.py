@@ -3,6 +3,7 @@
 import contextvars
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -27,13 +28,24 @@ def each(
     The tensors of one piece are too small to be shared out themselves: cores that others use too
     would spend their time waiting for each other.
     """
-    threads = torch.get_num_threads()
-    if device.type != "cpu" or len(parts) == 1 or threads == 1:
+    if device.type != "cpu":
         return [work(part) for part in parts]
-    first = work(parts[0])  # compiles, where that is wanted, before the others ask for the same
-    try:
+    with one_thread() as threads:
+        # it also compiles, where that is wanted, before the others ask for the same
+        first = work(parts[0])
+        if len(parts) == 1:
+            return [first]
         with ThreadPoolExecutor(threads, "synth", torch.set_num_threads, (1,)) as pool:
             jobs = [pool.submit(contextvars.copy_context().run, work, part) for part in parts[1:]]
             return [first, *(job.result() for job in jobs)]
+
+
+@contextmanager
+def one_thread() -> Iterator[int]:
+    """No threads inside an operation (on a CPU); says how many there were."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
     finally:
         torch.set_num_threads(threads)  # the workers' setting is partly everyone's

@@ -19,6 +19,7 @@ from worldline.synth.shapes import AFTER, TINY, ball_interval, box_interval
 
 STEPS, STEPS_AT_ONCE = 64, 4
 NEAR_ENOUGH = 2e-4  # of the object's size: from here on the secant finds the surface
+LEAST_STEP = 1.5e-3  # of the way: less than a pixel, so that rays that graze come to an end
 ABSENT = -1e3  # m: the radius of a part that is not there
 
 
@@ -94,6 +95,22 @@ def distance(field: Field, point: Float[Tensor, "*b 3 P"]) -> Float[Tensor, "*b 
     if isinstance(field, Body):
         return _blended(field.blend, undeform(field.warp, point))
     return _blended(field, point)
+
+
+def _blended(field: Blend, point: Float[Tensor, "*b 3 P"]) -> Float[Tensor, "*b P"]:
+    """The smooth minimum (log of a sum of exponentials) of the parts' distances."""
+    x, y, z = (point[..., None, :, :] - field.centre[..., None]).unbind(dim=-2)
+    turn = field.part_from_object[..., None]
+    out, most = 0.0, None
+    for i in range(3):  # written out: matrix products of this size are slower, and are not fused
+        local = turn[..., i, 0, :] * x + turn[..., i, 1, :] * y + turn[..., i, 2, :] * z
+        beyond = local.abs() - field.half[..., i, None]
+        out = out + beyond.clamp_min(0).square()
+        most = beyond if most is None else torch.maximum(most, beyond)
+    apart = out.sqrt() + most.clamp_max(0) - field.radius[..., None]
+    smooth = field.smooth[..., None]
+    nearness = -(apart * field.scale[..., None]) / smooth[..., None, :]
+    return -smooth * nearness.logsumexp(dim=-2)
 
 
 def height(field: Terrain, xy: Float[Tensor, "*b 2 P"]) -> Float[Tensor, "*b P"]:
@@ -192,21 +209,23 @@ def _steps(
     for _ in range(STEPS_AT_ONCE):
         rest = distance(field, torch.addcmul(origin, t[:, None], direction))
         going = going & (rest > enough)
-        t = torch.where(going, torch.addcmul(t, rest, slowness), t)
+        t = torch.where(going, t + torch.maximum(rest * slowness, LEAST_STEP * t), t)
         going = going & (t <= far)
     return t, going
 
 
 def _settle(field: Field, origin: Tensor, direction: Tensor, t: Tensor) -> Tensor:
-    """The surface itself, of rays that are within the tolerance of it: two secant steps."""
-    step = tolerance(field)[:, None] / approach(field, direction)
+    """The surface itself, of rays that are just before it or just behind: a few secant steps."""
+    rate = approach(field, direction)
     first = torch.where(t.isfinite(), t, 0)
+    back = torch.maximum(tolerance(field)[:, None] / rate, LEAST_STEP * first)
+    second = first - back
     rest = distance(field, torch.addcmul(origin, first[:, None], direction))
-    second = first + step
-    for _ in range(2):
+    for _ in range(3):
         left = distance(field, torch.addcmul(origin, second[:, None], direction))
         fall = (rest - left) / (second - first)
         # a ray that only grazes the surface stays where it is
-        move = torch.where(fall * step > 0.02 * tolerance(field)[:, None], left / fall, 0)
-        first, rest, second = second, left, second + move.clamp(-8 * step, 8 * step)
+        move = torch.where(fall > 1e-3 * rate, left / fall, 0).clamp(-2 * back, 2 * back)
+        first, rest, second = second, left, second + move
+        first = torch.where(move == 0, first - back, first)  # no secant through one point
     return torch.where(t.isfinite(), second, torch.inf)

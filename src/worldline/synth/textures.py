@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from worldline.synth.chunks import one_thread
 from worldline.synth.materials import Material, albedo
 from worldline.synth.world import Surface
 
@@ -104,7 +105,8 @@ class Textured:
 def procedural(seed: int, count: int = 64, size: int = 256) -> Bank:
     """A bank of ``count`` random textures, all families in turn; the same for the same seed."""
     generator = torch.Generator().manual_seed(seed)
-    return Bank.of(torch.stack([_random(i, size, generator) for i in range(count)]))
+    with one_thread():  # hundreds of small steps, which threads only slow down
+        return Bank.of(torch.stack([_random(i, size, generator) for i in range(count)]))
 
 
 def _random(index: int, size: int, generator: torch.Generator) -> Float[Tensor, "3 S S"]:
