@@ -1,4 +1,4 @@
-"""The truth of synthetic worlds against rays, pictures and small steps: every solid, every motion."""
+"""The truth of synthetic worlds against rays, pictures and small steps: all solids, all motions."""
 
 import math
 
@@ -55,9 +55,8 @@ def on_surface(world, instance, material):
         b, m = (instance == k).nonzero(as_tuple=True)
         point = material[b, m][..., None]
         if kind in MARCHED:
-            field = trees.each(
-                lambda x, s=world.slots(kind).index(k): x[b, s], snapshot.fields[kind]
-            )
+            own = (b, world.slots(kind).index(k))
+            field = trees.each(lambda x, own=own: x[own], snapshot.fields[kind])
             rest[b, m] = distance(field.blend if kind is Kind.BODY else field, point)[:, 0]
         elif len(b):
             half = world.half[0, k, :, None].float()
@@ -107,7 +106,7 @@ def test_a_ray_towards_the_moved_point_meets_it_or_it_is_hidden(world, cameras, 
     target = cameras.frames([j])
     points = pointmap(world, seen, i, target.times)[:, 0].flatten(1, 2)
     sees = visible(world, target, points)[:, 0]
-    uv, _, inside = look(target, points[:, None])
+    _, _, inside = look(target, points[:, None])
     eye = target.world_from_camera[:, 0, :3, 3:].float()
     bundle = Rays(torch.arange(zoo.WORLDS), eye, points.nan_to_num().mT - eye)
     hits = cast(world.snapshot(target.times), bundle)
@@ -165,7 +164,7 @@ def test_normals_depth_and_points_agree_by_finite_differences(world, cameras, se
         if own.sum() > 20:
             assert cosine[own].median() > 0.98, name
             assert (cosine[own] > 0).float().mean() > 0.97, name
-    uv, depth = project(
+    _, depth = project(
         points.flatten(1, 2), cameras.intrinsics[:, 0].float(),
         invert(cameras.world_from_camera[:, 0]).float(),
     )  # fmt: skip

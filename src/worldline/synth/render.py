@@ -14,7 +14,6 @@ from torch import Tensor
 from worldline.synth import chunks
 from worldline.synth.camera import Cameras, Tiling, rays
 from worldline.synth.cast import Hits, Rays, cast
-from worldline.synth.fuse import fusing
 from worldline.synth.shading import albedo, shade, srgb, sun_directions
 from worldline.synth.world import Snapshot, World
 
@@ -51,13 +50,11 @@ def render(
     colour: bool = True,
     samples: int = 1,
     suns: int = 1,
-    compile: bool = False,
 ) -> Rendering:
     """Every frame of ``cameras``: truth at pixel centres and colour over samples² rays a pixel.
 
-    ``suns`` points of the sun's disc light each ray's hit (1: hard shadows). ``compile`` fuses the
-    kernels with ``torch.compile``: the first call takes a minute, the others less than half the
-    time. Worlds and cameras are on one device, and so is the result, in float32.
+    ``suns`` points of the sun's disc light each ray's hit (1: hard shadows). Worlds and cameras are
+    on one device, and so is the result, in float32.
     """
     tiling = Tiling(cameras.size)
     view = _View(
@@ -72,7 +69,7 @@ def render(
         return _piece(world, view, part, samples, lights)
 
     count, length = len(tiling) * len(cameras), view.pixels.shape[-1]
-    with fusing(compile), torch.no_grad():
+    with torch.no_grad():
         parts = list(chunks.slices(count, length, world.device))
         pieces = chunks.each(work, parts, world.device)
     whole = [tiling.picture(torch.cat(column)) for column in zip(*pieces, strict=True)]
@@ -109,7 +106,7 @@ def _supersampled(
 ) -> Float[Tensor, "3 g T"]:
     """Mean of linear light over a grid of rays in each pixel; each looks at suns of its own."""
     steps = [(s + 0.5) / samples for s in range(samples)]
-    total = 0.0
+    total = torch.zeros((), device=view.pixels.device)
     for k, within in enumerate((x, y) for y in steps for x in steps):
         bundle, pixel = _rays(view, part, within)
         hits: Hits = cast(view.snapshot, bundle)

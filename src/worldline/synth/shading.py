@@ -5,7 +5,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from worldline.synth.cast import Hits, Rays, blocked
-from worldline.synth.fuse import fused
 from worldline.synth.shapes import Kind
 from worldline.synth.world import Light, Look, Snapshot, Surface, World
 
@@ -16,7 +15,7 @@ def albedo(
     look: Look, world: World, snapshot: Snapshot, rays: Rays, hits: Hits, pixel: Tensor
 ) -> Float[Tensor, "3 G T"]:
     """The colour that surfaces have of themselves; ``pixel`` [G] is its width in metres at 1 m."""
-    footprint = fused(_footprint)(rays, hits.distance, hits.normal, pixel)
+    footprint = _footprint(rays, hits.distance, hits.normal, pixel)
     names = (snapshot.world[rays.frame], hits.instance)
     owner = names[0][:, None].expand_as(names[1])
     surface = Surface(
@@ -56,7 +55,8 @@ def shade(
     if (light.sun > 0).any():
         total = total + sun * _sunlight(snapshot, rays, hits, suns[:, world].to(own))
     horizon, zenith = seen["horizon"][:, world, None], seen["zenith"][:, world, None]
-    height = torch.nn.functional.normalize(rays.direction, dim=1)[:, 2].clamp_min(0).sqrt()
+    steepness = rays.direction[:, 2] * rays.direction.square().sum(dim=1).rsqrt()
+    height = steepness.clamp_min(0).sqrt()
     backdrop = horizon + height * (zenith - horizon)
     return torch.where(hits.instance >= 0, own * total, backdrop)
 

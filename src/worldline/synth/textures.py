@@ -14,6 +14,7 @@ from torch import Tensor
 
 from worldline.synth.chunks import one_thread
 from worldline.synth.materials import Material, albedo
+from worldline.synth.shapes import main_axis
 from worldline.synth.world import Surface
 
 FAMILIES = (
@@ -91,11 +92,12 @@ class Textured:
         """Colours of surface points: box-mapped, tinted."""
         slot = surface.instance.clamp_min(0)
         row = surface.world * self.texture.shape[1] + slot
-        axis = surface.normal.abs().argmax(dim=0)
+        along_x, along_y, along_z = main_axis(surface.normal)
         x, y, z = surface.material
-        flat = torch.stack([torch.where(axis == 0, y, x), torch.where(axis == 2, y, z)])
-        side = surface.normal.gather(0, axis[None])[0] > 0
-        texture = self.texture.flatten()[row * 6 + 2 * axis + side]
+        flat = torch.stack([torch.where(along_x, y, x), torch.where(along_z, y, z)])
+        nx, ny, nz = surface.normal > 0
+        face = torch.where(along_x, nx, torch.where(along_y, ny, nz)) + 2 * along_y + 4 * along_z
+        texture = self.texture.flatten()[row * 6 + face]
         repeat = self.repeat.flatten()[row].to(flat)
         offset = self.offset.flatten(0, 1).T[:, row].to(flat)
         colour = self.bank.sample(texture, flat / repeat + offset, surface.footprint / repeat)
