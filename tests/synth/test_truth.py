@@ -85,6 +85,15 @@ def test_depths_are_positive_and_finite_in_a_room(seen):
     assert nothing.any() and seen.depth[nothing].isinf().all()
 
 
+def test_terrain_has_no_cracks_behind_its_ridges():
+    """Rays that graze a hill take many small steps; they still find what is behind it."""
+    seen = render(zoo.world(["terrain"]), zoo.cameras(2, (160, 120)), colour=False)
+    met = seen.instance[1] >= 0
+    below = met.int().cummax(dim=1)[0] > 0
+    assert met.float().mean() > 0.5
+    assert (below & ~met).sum() <= 2
+
+
 def test_a_seen_point_is_where_its_ray_met_it_and_on_its_surface(world, cameras, seen):
     for i in range(4):
         points = pointmap(world, seen, i, cameras.times[:, [i]])

@@ -18,9 +18,10 @@ from worldline.synth.deformation import Warp, reach, steepness, undeform
 from worldline.synth.motion import rotation
 from worldline.synth.shapes import AFTER, TINY, ball_interval, box_interval
 
-STEPS = (4, 4, 8, 16, 32)  # between which rays that are done are dropped; most need few
+# steps between which rays that are done are dropped (most need few); the least step, of the way:
+# rays that graze come to an end, though what is thinner than about a pixel may then be missed
+STEPS = ((4, 1.5e-3), (4, 1.5e-3), (8, 1.5e-3), (16, 4e-3), (32, 1e-2))
 NEAR_ENOUGH = 2e-4  # of the object's size: from here on the secant finds the surface
-LEAST_STEP = 1.5e-3  # of the way: less than a pixel, so that rays that graze come to an end
 ABSENT = -1e3  # m: the radius of a part that is not there
 
 
@@ -186,10 +187,10 @@ def march(
         field, origin, direction, far, tolerance(field), approach(field, direction).reciprocal()
     )
     own, (rest, t) = _under_way(t <= far, (course, t))
-    for count in STEPS:
+    for count, least in STEPS:
         if not len(own):
             break
-        t, going = _steps(rest, t, count)
+        t, going = _steps(rest, t, count, least)
         met.view(-1)[own] = torch.where(going | (t > rest.far), torch.inf, t)
         left, (rest, t) = _under_way(going, (rest, t))
         own = own[left]
@@ -227,21 +228,21 @@ def _under_way(going: Bool[Tensor, "Q P"], rays: trees.T) -> tuple[Int[Tensor, "
 
 
 def _steps(
-    course: _Course, t: Float[Tensor, "Q P"], count: int
+    course: _Course, t: Float[Tensor, "Q P"], count: int, least: float
 ) -> tuple[Float[Tensor, "Q P"], Bool[Tensor, "Q P"]]:
     """A few steps of every ray, and which are still under way."""
     going = t <= course.far
     for _ in range(count):
         rest = course.at(t)
         going = going & (rest > course.enough)
-        t = torch.where(going, t + torch.maximum(rest * course.pace, LEAST_STEP * t), t)
+        t = torch.where(going, t + torch.maximum(rest * course.pace, least * t), t)
         going = going & (t <= course.far)
     return t, going
 
 
 def _settle(course: _Course, t: Float[Tensor, "Q P"]) -> Float[Tensor, "Q P"]:
     """The surface itself, of rays that are just before it or just behind: a few secant steps."""
-    back = torch.maximum(course.enough * course.pace, LEAST_STEP * t)
+    back = torch.maximum(course.enough * course.pace, STEPS[0][1] * t)
     first, second = t, t - back
     rest = course.at(first)
     for _ in range(3):
