@@ -8,7 +8,7 @@ import numpy as np
 from worldline.scene import Cameras, Motion, Scene
 from worldline.scene.motion import look_up
 from worldline.synth.demo import DemoTruth, demo_truth
-from worldline.synth.demo.clip import as_sensed
+from worldline.synth.demo.clip import SUNS, as_sensed
 from worldline.synth.demo.stage import demo_cameras, demo_world
 from worldline.synth.render import render
 
@@ -62,12 +62,7 @@ def demo_scene(stride: int = 6, size: tuple[int, int] = SIZE, *, paint: bool = F
 
 
 def _frames(indices: list[int], size: tuple[int, int]) -> np.ndarray:
-    cameras = demo_cameras(size)
-    some = dataclasses.replace(
-        cameras,
-        world_from_camera=cameras.world_from_camera[indices],
-        times=cameras.times[indices],
-    )
-    rgb = render(demo_world(), some).rgb
+    cameras = demo_cameras(size).frames(indices)
+    rgb = render(demo_world(), cameras, samples=2, suns=SUNS).rgb
     assert rgb is not None
-    return np.stack([as_sensed(one.numpy(), seed=i) for i, one in enumerate(rgb)])
+    return np.stack([as_sensed(one.numpy(), seed=i) for i, one in enumerate(rgb[0])])

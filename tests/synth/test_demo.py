@@ -1,5 +1,7 @@
 """The demo clip against its own truth."""
 
+import dataclasses
+
 import av
 import numpy as np
 import pytest
@@ -7,11 +9,11 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from worldline.errors import InputError
-from worldline.synth.camera import Cameras
 from worldline.synth.demo import demo_clip_path, demo_truth
-from worldline.synth.demo.clip import as_sensed
+from worldline.synth.demo.clip import SUNS, as_sensed
 from worldline.synth.demo.stage import demo_cameras, demo_world
-from worldline.synth.render import render, visible
+from worldline.synth.render import render
+from worldline.synth.truth import visible
 
 SMALL = (240, 135)
 
@@ -75,8 +77,9 @@ def test_the_ray_test_for_visibility_agrees_with_the_depth(truth):
     uv, depth = look(truth, truth.pointmap(i, j), j)
     kept = inside(uv, depth, *truth.depth.shape[1:])
     instance = torch.from_numpy(truth.instance[i][kept])
-    points = world.at(instance, torch.from_numpy(truth.material[i][kept]), cameras.times[frame])
-    seen = visible(world, cameras, frame, points.double()).numpy()
+    material = torch.from_numpy(truth.material[i][kept])
+    points = world.at(instance[None], material[None], cameras.times[:, [frame]])
+    seen = visible(world, cameras.frames([frame]), points)[0, 0].numpy()
     x, y = uv[kept].astype(int).T
     in_front = depth[kept] < truth.depth[j, y, x] * 1.03
     assert 0.5 < seen.mean() < 1
@@ -87,9 +90,9 @@ def test_two_things_move_and_the_court_stands(truth):
     share = truth.dynamic.mean(axis=(1, 2))
     assert share.mean() >= 0.2 and share.min() >= 0.12 and share.max() <= 0.5
     world, cameras = demo_world(), demo_cameras()
-    places = world.world_from_unit(cameras.times)
+    places = world.place(cameras.times)[0]
     travel = (places[-1] - places[0])[:, :3, 3].norm(dim=1)
-    assert (travel[world.moves(cameras.times)] > 1.0).all()
+    assert (travel[world.moves(cameras.times)[0]] > 1.0).all()
     still = ~truth.dynamic
     for i, j in ((0, 7), (5, 2)):
         motion = np.linalg.norm(truth.displacement(i, j), axis=-1)
@@ -101,11 +104,12 @@ def test_two_things_move_and_the_court_stands(truth):
 def test_both_movers_keep_to_the_floor():
     """The lowest point of the wheels and of the skirt is on z = 0 at all times."""
     world, cameras = demo_world(), demo_cameras()
-    places = world.world_from_unit(cameras.times)[:, world.moves(cameras.times)]
+    moves = world.moves(cameras.times)[0]
+    places = world.place(cameras.times)[0, :, moves]
     angle = torch.linspace(0, 2 * torch.pi, 181)[:-1].double()
     rim = torch.stack([angle.cos(), angle.sin(), torch.ones_like(angle)], dim=1)
-    rims = torch.cat([rim, rim * torch.tensor([1.0, 1.0, -1.0])])
-    heights = (rims @ places[:, :, :3, :3].mT + places[:, :, None, :3, 3])[..., 2].amin(dim=2)
+    rims = torch.cat([rim, rim * torch.tensor([1.0, 1.0, -1.0])]) * world.half[0, moves, None]
+    heights = (rims @ places[..., :3, :3].mT + places[:, :, None, :3, 3])[..., 2].amin(dim=2)
     on_floor = heights.abs().amax(dim=0) < 2e-3
     assert on_floor.sum() == 5  # four wheels and the skirt
     assert heights.min() > -2e-3
@@ -113,10 +117,10 @@ def test_both_movers_keep_to_the_floor():
 
 def test_the_camera_moves_but_not_with_the_movers():
     cameras, world = demo_cameras(), demo_world()
-    path = cameras.world_from_camera[:, :3, 3]
+    path = cameras.world_from_camera[0, :, :3, 3]
     way = path[-1] - path[0]
     assert 1.0 < way.norm() < 2.0
-    places = world.world_from_unit(cameras.times)[:, world.moves(cameras.times), :3, 3]
+    places = world.place(cameras.times)[0, :, world.moves(cameras.times)[0], :3, 3]
     moved = places[-1] - places[0]
     cosine = (moved @ way) / moved.norm(dim=1) / way.norm()
     assert cosine.abs().max() < 0.85
@@ -140,18 +144,13 @@ def test_the_clip_is_small_and_complete(clip):
 @pytest.mark.parametrize(("frame", "left", "top"), [(0, 0, 100), (29, 130, 60), (47, 290, 30)])
 def test_the_clip_is_what_the_renderer_makes(clip, frame, left, top):
     """In a window of the picture, which is a camera with another principal point."""
-    cameras = demo_cameras()
-    intrinsics = cameras.intrinsics.clone()
-    intrinsics[:2, 2] -= torch.tensor([left, top])
-    window = Cameras(
-        cameras.world_from_camera[frame : frame + 1],
-        intrinsics,
-        (160, 90),
-        cameras.times[frame : frame + 1],
-    )
-    picture = render(demo_world(), window).rgb
+    one = demo_cameras().frames([frame])
+    intrinsics = one.intrinsics.clone()
+    intrinsics[..., :2, 2] -= torch.tensor([left, top])
+    window = dataclasses.replace(one, intrinsics=intrinsics, size=(160, 90))
+    picture = render(demo_world(), window, samples=2, suns=SUNS).rgb
     part = clip[frame, top : top + 90, left : left + 160]
-    error = np.square(part - 255 * picture[0].numpy()).mean()
+    error = np.square(part - 255 * picture[0, 0].numpy()).mean()
     assert 10 * np.log10(255**2 / error) > 28
 
 

@@ -1,4 +1,4 @@
-"""Pinhole cameras of a synthetic clip: where they look and the rays of their pixels.
+"""Pinhole cameras of synthetic clips: where they look, and the rays of their pixels in tiles.
 
 OpenCV axes (x right, y down, z forward); the centre of the top-left pixel is (0.5, 0.5).
 """
@@ -10,24 +10,33 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from worldline.geometry.projection import pixel_grid, rays
+TILE = (16, 16)  # width, height in pixels: the rays that are culled, and kept in memory, together
 
 
 @dataclass(frozen=True)
 class Cameras:
-    """One camera at N times.
+    """One camera at N times in each of B worlds.
 
-    ``world_from_camera`` are rigid [N, 4, 4], ``intrinsics`` [3, 3] in pixels, ``size`` is
-    (width, height), ``times`` [N] in seconds.
+    ``world_from_camera`` are rigid, ``intrinsics`` in pixels, ``size`` is (width, height),
+    ``times`` in seconds.
     """
 
-    world_from_camera: Float[Tensor, "N 4 4"]
-    intrinsics: Float[Tensor, "3 3"]
+    world_from_camera: Float[Tensor, "B N 4 4"]
+    intrinsics: Float[Tensor, "B N 3 3"]
     size: tuple[int, int]
-    times: Float[Tensor, " N"]
+    times: Float[Tensor, "B N"]
 
     def __len__(self) -> int:
-        return len(self.times)
+        return self.times.numel()
+
+    def frames(self, indices: slice | list[int]) -> "Cameras":
+        """Only some frames of every world."""
+        return Cameras(
+            self.world_from_camera[:, indices],
+            self.intrinsics[:, indices],
+            self.size,
+            self.times[:, indices],
+        )
 
 
 def pinhole(
@@ -41,33 +50,60 @@ def pinhole(
 
 
 def look_at(
-    eye: Float[Tensor, "N 3"], target: Float[Tensor, "N 3"], roll: Float[Tensor, " N"]
-) -> Float[Tensor, "N 4 4"]:
+    eye: Float[Tensor, "*b 3"], target: Float[Tensor, "*b 3"], roll: Float[Tensor, "*b"]
+) -> Float[Tensor, "*b 4 4"]:
     """``world_from_camera`` of cameras at ``eye`` that see ``target`` in the middle.
 
-    The world's z points up; ``roll`` [N] in radians turns the camera clockwise about its axis.
+    The world's z points up; ``roll`` in radians turns the camera clockwise about its axis.
     """
-    forward = torch.nn.functional.normalize(target - eye, dim=1)
+    forward = torch.nn.functional.normalize(target - eye, dim=-1)
     up = eye.new_tensor([0.0, 0.0, 1.0]).expand_as(eye)
-    right = torch.nn.functional.normalize(torch.linalg.cross(forward, up), dim=1)
+    right = torch.nn.functional.normalize(torch.linalg.cross(forward, up), dim=-1)
     down = torch.linalg.cross(forward, right)
-    cos, sin = roll.cos()[:, None], roll.sin()[:, None]
+    cos, sin = roll.cos()[..., None], roll.sin()[..., None]
     columns = [cos * right + sin * down, cos * down - sin * right, forward, eye]
-    pose = torch.eye(4).to(eye).repeat(len(eye), 1, 1)
-    pose[:, :3] = torch.stack(columns, dim=2)
+    pose = torch.eye(4).to(eye).repeat(*eye.shape[:-1], 1, 1)
+    pose[..., :3, :] = torch.stack(columns, dim=-1)
     return pose
 
 
-def pixel_rays(
-    intrinsics: Float[Tensor, "3 3"],
-    size: tuple[int, int],
-    within: tuple[float, float] = (0.5, 0.5),
-) -> Float[Tensor, "3 P"]:
-    """Directions of all pixels in camera axes, row by row, with depth 1 (not unit length).
+@dataclass(frozen=True)
+class Tiling:
+    """A picture cut into tiles; those at the right and the bottom may hang over."""
 
-    ``within`` is the point (x, y) inside the pixel: (0.5, 0.5) is its centre.
-    """
-    width, height = size
-    grid = pixel_grid(height, width, device=intrinsics.device, dtype=intrinsics.dtype)
-    shift = intrinsics.new_tensor(within) - 0.5
-    return rays((grid + shift).reshape(-1, 2), intrinsics).mT.contiguous()
+    size: tuple[int, int]
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """How many tiles a row and a column have."""
+        (width, height), (w, h) = self.size, TILE
+        return -(-width // w), -(-height // h)
+
+    def __len__(self) -> int:
+        across, down = self.grid
+        return across * down
+
+    def pixels(self, device: torch.device | None = None) -> Float[Tensor, "G 2 T"]:
+        """The centres (x, y) of every tile's pixels; those outside repeat the nearest inside."""
+        (width, height), (w, h), (across, down) = self.size, TILE, self.grid
+        x = torch.arange(across * w, device=device).clamp_max(width - 1) + 0.5
+        y = torch.arange(down * h, device=device).clamp_max(height - 1) + 0.5
+        y, x = torch.meshgrid(y, x, indexing="ij")
+        tiles = torch.stack([x, y]).reshape(2, down, h, across, w)
+        return tiles.permute(1, 3, 0, 2, 4).reshape(len(self), 2, h * w)
+
+    def picture(self, tiles: Tensor) -> Tensor:
+        """Values [F * G, T, ...] of all tiles as pictures [F, H, W, ...]."""
+        (width, height), (w, h), (across, down) = self.size, TILE, self.grid
+        rest = tiles.shape[2:]
+        parts = tiles.reshape(-1, down, across, h, w, *rest).transpose(2, 3)
+        return parts.reshape(-1, down * h, across * w, *rest)[:, :height, :width]
+
+
+def rays(
+    pixels: Float[Tensor, "*b 2 T"], intrinsics: Float[Tensor, "*b 3 3"]
+) -> Float[Tensor, "*b 3 T"]:
+    """Directions of pixels in camera axes, with depth 1 (not unit length)."""
+    focal = torch.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], dim=-1)
+    xy = (pixels - intrinsics[..., :2, 2:]) / focal[..., None]
+    return torch.cat([xy, torch.ones_like(xy[..., :1, :])], dim=-2)

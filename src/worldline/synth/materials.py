@@ -12,6 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from worldline.synth.shapes import face
+from worldline.synth.world import Surface
+
 Colour = tuple[float, float, float]
 
 
@@ -29,6 +32,33 @@ class Material:
     size: tuple[float, float] = (0.5, 0.5)
     grain: float = 0.25
     offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Painted:
+    """The look of one world whose materials are worked out anew at every point: sharp, but slow.
+
+    A slot has one material for the whole object or six, one for each face ``-x +x -y +y -z +z``.
+    """
+
+    materials: tuple[Material | tuple[Material, ...], ...]
+
+    def albedo(self, surface: Surface) -> Float[Tensor, "3 M"]:
+        """Colours of surface points, object by object."""
+        colour = torch.zeros_like(surface.material)
+        for k, material in enumerate(self.materials):
+            at = (surface.instance == k).nonzero()[:, 0]
+            sides = material if isinstance(material, tuple) else (material,)
+            half = surface.half[0, k, :, None].to(colour)
+            unit, across = surface.material[:, at] / half, surface.normal[:, at] * half
+            faces = face(surface.kinds[k], unit) if len(sides) > 1 else torch.zeros_like(at)
+            for side, own in enumerate(sides):
+                some = at[faces == side]
+                if len(some):
+                    point, footprint = surface.material[:, some].T, surface.footprint[some]
+                    found = albedo(own, point, across[:, faces == side].T, footprint)
+                    colour[:, some] = found.to(colour).T
+        return colour
 
 
 def albedo(

@@ -12,8 +12,8 @@ from scipy.spatial.transform import Rotation
 from worldline.io.clip import Clip
 from worldline.synth.camera import Cameras
 from worldline.synth.demo.clip import as_sensed
-from worldline.synth.materials import Material
-from worldline.synth.motion import shift
+from worldline.synth.materials import Material, Painted
+from worldline.synth.motion import Curves, Joints, rest, stack
 from worldline.synth.render import render
 from worldline.synth.shapes import Kind
 from worldline.synth.world import Light, World
@@ -22,7 +22,7 @@ SIZE = (320, 192)  # width, height
 FOCAL = 280.0
 
 # Even light without a sun: nothing throws a shadow, so only movers move.
-EVEN = Light((0.1, 0.0, 1.0), (0.0, 0.0, 0.0), (0.9, 0.9, 0.9), (0.9, 0.9, 0.9))
+EVEN = Light.of((0.1, 0.0, 1.0), (0.0, 0.0, 0.0), (0.9, 0.9, 0.9), (0.9, 0.9, 0.9))
 
 
 def coat(number: int, grain: float = 0.5, size: float = 0.5) -> Material:
@@ -105,41 +105,32 @@ class Film:
 
 def film(solids: tuple[Solid, ...], poses: np.ndarray, focal: np.ndarray | float = FOCAL) -> Film:
     """Render solids from given cameras; `focal` is one for all frames or one for each."""
+    curves = stack([rest(solid.at).push(solid.velocity) for solid in solids])
     world = World(
         tuple(solid.kind for solid in solids),
-        torch.tensor([solid.half for solid in solids], dtype=torch.float64),
-        lambda times: torch.stack([_path(solid, times) for solid in solids], dim=1),
-        tuple(solid.material for solid in solids),
+        torch.tensor([[solid.half for solid in solids]], dtype=torch.float64),
+        torch.ones(1, len(solids), dtype=torch.bool),
+        Joints.of(Curves(*(x[None] for x in curves))),
+        Painted(tuple(solid.material for solid in solids)),
         EVEN,
     )
-    times = torch.arange(len(poses), dtype=torch.float64)
-    moves = world.moves(times).numpy()
-    lenses = np.atleast_1d(focal)
-    shots = [
-        render(world, Cameras(torch.from_numpy(part), _lens(lens), SIZE, when), samples=1)
-        for part, when, lens in zip(
-            np.split(poses, len(lenses)), times.chunk(len(lenses)), lenses, strict=True
-        )
-    ]
-    seen = np.concatenate([shot.instance.numpy() for shot in shots])
-    pictures = np.concatenate([shot.rgb.numpy() for shot in shots])
+    times = torch.arange(len(poses), dtype=torch.float64)[None]
+    moves = world.moves(times)[0].numpy()
+    lenses = torch.stack([_lens(lens) for lens in np.broadcast_to(focal, len(poses))])
+    seen = render(world, Cameras(torch.from_numpy(poses)[None], lenses[None], SIZE, times))
+    instance = seen.instance[0].numpy()
     return Film(
-        np.stack([as_sensed(picture, seed=i) for i, picture in enumerate(pictures)]),
-        np.concatenate([shot.depth.numpy() for shot in shots]),
-        moves[seen] & (seen >= 0),
+        np.stack([as_sensed(picture.numpy(), seed=i) for i, picture in enumerate(seen.rgb[0])]),
+        seen.depth[0].numpy(),
+        moves[instance] & (instance >= 0),
         poses,
-        _lens(lenses[0]).numpy(),
+        lenses[0].numpy(),
     )
 
 
 def _lens(focal: float) -> torch.Tensor:
     rows = [[focal, 0.0, SIZE[0] / 2], [0.0, focal, SIZE[1] / 2], [0.0, 0.0, 1.0]]
     return torch.tensor(rows, dtype=torch.float64)
-
-
-def _path(solid: Solid, times: torch.Tensor) -> torch.Tensor:
-    way = times[:, None] * torch.tensor(solid.velocity, dtype=torch.float64)
-    return shift(torch.tensor(solid.at, dtype=torch.float64) + way)
 
 
 def path(count: int, travel=(0.0, 0.0, 0.0), pan: float = 0.0, tilt: float = 0.0) -> np.ndarray:

@@ -1,6 +1,5 @@
 """The demo clip as a file: where it lies and how it is made."""
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from worldline.synth.demo.stage import FRAME_RATE, FRAMES, SIZE, demo_cameras, d
 from worldline.synth.render import render
 
 NOISE = 1.2  # standard deviation of the sensor noise in grey levels
+SUNS = 3  # points of the sun's disc that each of a pixel's four rays looks at
 QUALITY = "16"  # an x264 rate factor that stays well below 500 KB
 
 
@@ -27,14 +27,9 @@ def demo_frames(frame_indices: list[int] | None = None) -> Iterator[UInt8[np.nda
     """
     world, cameras = demo_world(), demo_cameras()
     for i in range(FRAMES) if frame_indices is None else frame_indices:
-        one = dataclasses.replace(
-            cameras,
-            world_from_camera=cameras.world_from_camera[i : i + 1],
-            times=cameras.times[i : i + 1],
-        )
-        rgb = render(world, one).rgb
+        rgb = render(world, cameras.frames([i]), samples=2, suns=SUNS).rgb
         assert rgb is not None  # colour is on by default
-        yield as_sensed(rgb[0].numpy(), seed=i)
+        yield as_sensed(rgb[0, 0].numpy(), seed=i)
 
 
 def as_sensed(rgb: Float[np.ndarray, "H W 3"], seed: int) -> UInt8[np.ndarray, "H W 3"]:

@@ -14,8 +14,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from worldline.synth.camera import Cameras, look_at, pinhole
-from worldline.synth.materials import Material
-from worldline.synth.motion import chain, lean, shift, stretch, turn
+from worldline.synth.materials import Material, Painted
+from worldline.synth.motion import (
+    LEAN,
+    STRETCH,
+    TURN,
+    Curves,
+    Joints,
+    rest,
+    shift,
+    stack,
+    turn,
+)
 from worldline.synth.shapes import Kind
 from worldline.synth.world import Light, World
 
@@ -111,7 +121,10 @@ FIGURE = (
 ARM = Part(Kind.BALL, (0.085, 0.085, 0.33), (0.0, 0.0, -0.26), KNIT)
 SHOULDERS = (0.36, -0.36)
 
-SUN = Light(
+SPEED, ROUND, HEADING = 1.5, 3.6, math.radians(-52)  # of the cart: m/s, m, at the start
+STEP = 2 * math.pi * 0.95  # rad/s
+
+SUN = Light.of(
     towards=(-0.62, -0.55, 0.95),
     sun=(0.86, 0.76, 0.60),
     sky=(0.46, 0.51, 0.60),
@@ -122,14 +135,33 @@ SUN = Light(
 
 def demo_world() -> World:
     """The court with everything in it."""
-    wheels = [Part(Kind.CYLINDER, (WHEEL, WHEEL, 0.06), (x, y, WHEEL), TYRE) for x, y in AXLES]
+    still = rest((0.0, 0.0, 0.0))
+    wheels = [Part(Kind.CYLINDER, (WHEEL, WHEEL, 0.06), (0.0, 0.0, 0.0), TYRE) for _ in AXLES]
     arms = [ARM for _ in SHOULDERS]
     parts = [*STATIC, *CART, *wheels, *FIGURE, *arms]
+    cart = len(STATIC)
+    figure = cart + len(CART) + len(AXLES)
+    curves = [still] * len(parts)
+    parent = [-1] * cart + [cart] * (figure - cart) + [figure] * (len(parts) - figure)
+    parent[cart] = parent[figure] = -1
+    curves[cart], curves[figure] = _rolling(), _walking()
+    curves[cart + len(CART) : figure] = [_wheel(*axle) for axle in AXLES]
+    curves[-len(arms) :] = [_swinging(side) for side in SHOULDERS]
+    before = torch.eye(4, dtype=torch.float64).repeat(len(parts), 1, 1)
+    before[-len(arms) :] = torch.stack([_shoulder(side) for side in SHOULDERS])
+    after = torch.stack([_placed(part) for part in parts])
+    after[cart + len(CART) : figure] = turn((-math.pi / 2, 0.0, 0.0))  # axles lie along y
     return World(
         kinds=tuple(part.kind for part in parts),
-        half_sizes=torch.tensor([part.half for part in parts], dtype=torch.float64),
-        motion=_motion,
-        materials=tuple(part.material for part in parts),
+        half=torch.tensor([[part.half for part in parts]], dtype=torch.float64),
+        active=torch.ones(1, len(parts), dtype=torch.bool),
+        joints=Joints.of(
+            Curves(*(x[None] for x in stack(curves))),
+            torch.tensor([parent]),
+            before[None],
+            after[None],
+        ),
+        look=Painted(tuple(part.material for part in parts)),
         light=SUN,
     )
 
@@ -144,7 +176,8 @@ def demo_cameras(size: tuple[int, int] = SIZE) -> Cameras:
     shake = torch.stack([_wobble(times, k) for k in range(6)], dim=1)
     roll = 0.004 * _wobble(times, 6)
     pose = look_at(eye + 0.006 * shake[:, :3], target + 0.022 * shake[:, 3:], roll)
-    return Cameras(pose, pinhole(FIELD_OF_VIEW, size), size, times)
+    lens = pinhole(FIELD_OF_VIEW, size).expand(1, FRAMES, 3, 3)
+    return Cameras(pose[None], lens, size, times[None])
 
 
 def _wobble(times: Float[Tensor, " N"], which: int) -> Float[Tensor, " N"]:
@@ -154,53 +187,35 @@ def _wobble(times: Float[Tensor, " N"], which: int) -> Float[Tensor, " N"]:
     return (2 * math.pi * slow * times + phase).sin() + 0.35 * (2 * math.pi * quick * times).sin()
 
 
-def _motion(times: Float[Tensor, " N"]) -> Float[Tensor, "N K 4 4"]:
-    still = torch.eye(4).to(times).expand(len(times), 4, 4)
-    static = [_placed(part, still) for part in STATIC]
-    return torch.stack([*static, *_cart_motion(times), *_figure_motion(times)], dim=1)
+def _placed(part: Part) -> Float[Tensor, "4 4"]:
+    return shift(part.at) @ turn((0.0, 0.0, math.radians(part.yaw)))
 
 
-def _placed(part: Part, group: Tensor) -> Tensor:
-    times = group[:, 0, 0] * 0
-    offset = torch.tensor(part.at).to(group).expand(len(group), 3)
-    return chain(group, shift(offset), turn(times + math.radians(part.yaw), 2))
+def _rolling() -> Curves:
+    """The cart rolls along a circle, nose ahead."""
+    middle = (-1.85 - ROUND * math.sin(HEADING), 5.75 + ROUND * math.cos(HEADING), 0.0)
+    rolling = rest(middle).orbit(ROUND, SPEED / ROUND, HEADING - math.pi / 2)
+    return rolling.offset(TURN, (0.0, 0.0, HEADING)).spin((0.0, 0.0, SPEED / ROUND))
 
 
-def _cart_motion(times: Float[Tensor, " N"]) -> list[Tensor]:
-    """Rolls along a circle, nose ahead; the wheels turn by the way they have come."""
-    speed, radius, heading = 1.5, 3.6, math.radians(-52)  # m/s, m, at the start
-    way = speed * times
-    angle = heading + way / radius
-    x = -1.85 + radius * (angle.sin() - math.sin(heading))
-    y = 5.75 - radius * (angle.cos() - math.cos(heading))
-    body = chain(shift(torch.stack([x, y, 0 * x], dim=1)), turn(angle, 2))
-    maps = [_placed(part, body) for part in CART]
-    for wheel_x, wheel_y in AXLES:
-        hub = torch.tensor([wheel_x, wheel_y, WHEEL]).to(times).expand(len(times), 3)
-        spin = way * (1 - wheel_y / radius) / WHEEL  # the inner wheels go a shorter way
-        quarter = torch.full_like(times, -math.pi / 2)
-        maps.append(chain(body, shift(hub), turn(spin, 1), turn(quarter, 0)))
-    return maps
+def _wheel(x: float, y: float) -> Curves:
+    """A wheel turns by the way it has come; the inner wheels go a shorter way."""
+    return rest((x, y, WHEEL)).spin((0.0, SPEED * (1 - y / ROUND) / WHEEL, 0.0))
 
 
-def _figure_motion(times: Float[Tensor, " N"]) -> list[Tensor]:
-    """Walks along a bow with 1.9 steps a second; the skirt stays flat on the floor."""
-    u = times / DURATION
-    x = 1.10 - 2.15 * u
-    y = 3.22 + 1.05 * u + 0.15 * (math.pi * u).sin()
-    step = 2 * math.pi * 0.95 * times
-    facing = math.radians(162) + 1.05 * u + 0.12 * step.sin()
-    sway = torch.stack([0.05 * (2 * step).sin(), 0.07 * step.sin()], dim=1)
-    body = chain(
-        shift(torch.stack([x, y, 0 * x], dim=1)),
-        turn(facing, 2),
-        lean(sway),
-        stretch(1 + 0.035 * (2 * step + 0.6).sin()),
-    )
-    maps = [_placed(part, body) for part in FIGURE]
-    for side in SHOULDERS:
-        shoulder = torch.tensor([0.0, side, 1.30]).to(times).expand(len(times), 3)
-        swing = math.copysign(0.75, side) * step.sin()
-        spread = torch.full_like(times, math.copysign(0.22, side))
-        maps.append(_placed(ARM, chain(body, shift(shoulder), turn(spread, 0), turn(swing, 1))))
-    return maps
+def _walking() -> Curves:
+    """The figure walks along a bow with 1.9 steps a second; the skirt stays flat on the floor."""
+    walking = rest((1.10, 3.22, 0.0)).push((-2.15 / DURATION, 1.05 / DURATION, 0.0))
+    walking = walking.sway(1, 0.15, math.pi / DURATION, 0.0)
+    walking = walking.offset(TURN, (0.0, 0.0, math.radians(162)))
+    walking = walking.spin((0.0, 0.0, 1.05 / DURATION)).sway(TURN.start + 2, 0.12, STEP, 0.0)
+    walking = walking.sway(LEAN.start, 0.05, 2 * STEP, 0.0).sway(LEAN.start + 1, 0.07, STEP, 0.0)
+    return walking.sway(STRETCH.start, 0.035, 2 * STEP, 0.6)
+
+
+def _shoulder(side: float) -> Float[Tensor, "4 4"]:
+    return shift((0.0, side, 1.30)) @ turn((math.copysign(0.22, side), 0.0, 0.0))
+
+
+def _swinging(side: float) -> Curves:
+    return rest((0.0, 0.0, 0.0)).sway(TURN.start + 1, math.copysign(0.75, side), STEP, 0.0)

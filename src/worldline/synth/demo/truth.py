@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float, Int
 from worldline.errors import InputError
 from worldline.synth.demo.stage import FRAMES, SIZE, demo_cameras, demo_world
 from worldline.synth.render import render
-from worldline.synth.world import World
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +19,8 @@ class DemoTruth:
     ``depth`` is z-depth at pixel centres, ``dynamic`` says whether a pixel's object moves at any
     time in the clip, ``world_from_camera`` are rigid OpenCV cameras relative to the clip's first
     frame (whichever frames are held), ``times`` are seconds. ``instance`` and ``material`` name
-    the surface point that each pixel sees (see ``World.at``).
+    the surface point that each pixel sees (see ``World.at``), ``world_from_object`` places the
+    objects' own metres.
     """
 
     depth: Float[np.ndarray, "N H W"]
@@ -30,7 +30,7 @@ class DemoTruth:
     times: Float[np.ndarray, " N"]
     instance: Int[np.ndarray, "N H W"]
     material: Float[np.ndarray, "N H W 3"]
-    world_from_unit: Float[np.ndarray, "N K 4 4"]
+    world_from_object: Float[np.ndarray, "N K 4 4"]
 
     def __len__(self) -> int:
         return len(self.times)
@@ -40,7 +40,7 @@ class DemoTruth:
 
         Indices count the frames held here. Exact up to float32 rounding of ``material``.
         """
-        place = self.world_from_unit[i if at is None else at][self.instance[i]]
+        place = self.world_from_object[i if at is None else at][self.instance[i]]
         material = self.material[i].astype(np.float64)
         return np.einsum("hwij,hwj->hwi", place[..., :3, :3], material) + place[..., :3, 3]
 
@@ -62,23 +62,21 @@ def demo_truth(
     if not indices or min(indices) < 0 or max(indices) >= FRAMES:
         raise InputError(f"The demo clip has frames 0 to {FRAMES - 1}; asked for {indices}.")
     world, cameras = demo_world(), demo_cameras(size)
-    moving = world.moves(cameras.times)
-    first_from_stage = torch.linalg.inv(cameras.world_from_camera[0])
-    cameras = dataclasses.replace(
-        cameras,
-        world_from_camera=cameras.world_from_camera[indices],
-        times=cameras.times[indices],
-    )
+    moving = world.moves(cameras.times)[0]
+    first_from_stage = torch.linalg.inv(cameras.world_from_camera[0, 0])
+    cameras = cameras.frames(indices)
     seen = render(world, cameras, colour=False)
+    instance = seen.instance[0]
+    poses = _relative(first_from_stage, cameras.world_from_camera[0], indices)
     return DemoTruth(
-        depth=seen.depth.numpy(),
-        dynamic=moving[seen.instance].numpy(),
-        world_from_camera=_relative(first_from_stage, cameras.world_from_camera, indices),
-        intrinsics=cameras.intrinsics.numpy(),
-        times=cameras.times.numpy(),
-        instance=seen.instance.numpy(),
-        material=seen.material.numpy(),
-        world_from_unit=_placed(first_from_stage, world, cameras.times),
+        depth=seen.depth[0].numpy(),
+        dynamic=moving[instance].numpy(),
+        world_from_camera=poses,
+        intrinsics=cameras.intrinsics[0, 0].numpy(),
+        times=cameras.times[0].numpy(),
+        instance=instance.numpy(),
+        material=seen.material[0].numpy(),
+        world_from_object=(first_from_stage @ world.place(cameras.times)[0]).numpy(),
     )
 
 
@@ -89,9 +87,3 @@ def _relative(
     first = torch.tensor(indices) == 0
     relative[first] = torch.eye(4, dtype=poses.dtype)  # exactly, without the product's rounding
     return relative.numpy()
-
-
-def _placed(
-    first_from_stage: torch.Tensor, world: World, times: torch.Tensor
-) -> Float[np.ndarray, "N K 4 4"]:
-    return (first_from_stage @ world.world_from_unit(times)).numpy()
