@@ -49,15 +49,15 @@ def things(
     delayed, delay = draw.chance(mix.resting, P), draw.uniform(P, high=0.5) * duration
     late = torch.where(delayed, delay, -torch.inf)
     own = solids(draw, layout, who.size[:, first:], who.moving[:, first:], late)
-    who = with_meetings(draw, layout, who, own.round)
+    who = with_meetings(draw, layout, stage, who, own.round)
     spots = ground(draw, layout, stage, who, own, duration)
     slots = [
         _furniture(layout, who, spots),
         _figures(draw, mix, layout, who, spots, duration),
         _single(draw, layout, stage, who, own, spots, duration),
     ]
-    curves, *rest_of = zip(*slots, strict=True)
-    joined = Slots(join(curves), *(torch.cat(column, dim=1) for column in rest_of))
+    columns = [torch.cat(column, dim=1) for column in list(zip(*slots, strict=True))[1:]]
+    joined = Slots(join([some.curves for some in slots]), *columns)
     there = (who.active & spots.clear)[:, layout.owner] & (joined.half.amax(dim=-1) > 0)
     return Things(joined, _parents(layout, who), there, own)
 
@@ -111,9 +111,9 @@ def _figures(
     drop = parts.DROP[who.figure] * size[..., None]
     after = shift(torch.nn.functional.pad(-drop[..., None], (2, 0)))
     half = parts.HALF[who.figure] * size[..., None, None]
-    flat = [x.flatten(1, 2) for x in (before, after, half)]
     joints = Curves(*(x.flatten(1, 2) for x in curves))
-    return Slots(joints, *flat, torch.zeros_like(flat[2]), flat[2])
+    before, after, half = (x.flatten(1, 2) for x in (before, after, half))
+    return Slots(joints, before, after, half, torch.zeros_like(half), half)
 
 
 def _single(
@@ -129,14 +129,18 @@ def _single(
     size, pace = who.size[:, first:], who.pace[:, first:]
     frame, way = spots.frame[:, first:].clone(), spots.way[:, first:]
     P = size.shape[1]
-    curves = motions.solids(draw, who.doing, size, way, pace / size, who.floats, duration)
+    ceiling = (stage.tall[:, None] - 2.5 * own.disc).minimum(1.2 * stage.scale[:, None])
+    hang = draw.uniform(P, low=0.15, high=0.9) * ceiling.clamp_min(0) + 0.3 * own.disc
+    hang = torch.where(who.floats, hang, 0.0)
+    above = hang + 2 * own.disc + own.stand
+    curves = motions.solids(
+        draw, who.doing, size, way, pace / size, who.floats, stage.tall[:, None] - above, duration
+    )
     curves = motions.rolling(curves, own.stand, own.round & ~who.floats)
     curves = motions.meetings(draw, curves, who.doing, own.stand, pace, stage.scale, duration)
     # what is squashed keeps its foot on the floor: its joint is there
     foot = torch.where((who.doing == int(Doing.SQUASH)) & ~who.floats, own.stand, 0.0)
-    ceiling = (stage.tall[:, None] - 2.5 * own.disc).minimum(1.2 * stage.scale[:, None])
-    hang = draw.uniform(P, low=0.15, high=0.9) * ceiling.clamp_min(0)
-    up = own.stand - foot + torch.where(who.floats, hang + 0.3 * own.disc, 0.0)
+    up = own.stand - foot + hang
     frame[..., :3, 3] += up[..., None] * frame[..., :3, 2]
     after = torch.eye(4).double().repeat(*size.shape, 1, 1)
     after[..., :3, :3] = own.lie

@@ -107,8 +107,9 @@ class Obstacles(NamedTuple):
         centre = place[..., :3, 3] + (place[..., :3, :3] @ middle[:, None, ..., None])[..., 0]
         offset = (axes @ centre[..., None])[..., 0]
         moving = (place - place[:, :1]).abs().amax(dim=(1, 3, 4)) > 1e-6
-        numbers = (axes, offset, half[:, None] * stretch, centre)
-        return cls(*(x.float() for x in numbers), active, active & moving)
+        metres = half[:, None] * stretch
+        axes, offset, metres, centre = (x.float() for x in (axes, offset, metres, centre))
+        return cls(axes, offset, metres, centre, active, active & moving)
 
 
 class Lens(NamedTuple):
@@ -133,11 +134,13 @@ def lens(draw: Draws, mix: Mix, count: int) -> Lens:
     return Lens(focal, torch.where(draw.chance(0.6)[:, None], roll, 0.0))
 
 
-def plan(draw: Draws, mix: Mix, stage: Stage, focus: Float[Tensor, "B 3"]) -> Plan:
-    """Tries of each world's kind of camera."""
+def plan(
+    draw: Draws, mix: Mix, stage: Stage, focus: Float[Tensor, "B 3"], focal: Float[Tensor, " B"]
+) -> Plan:
+    """Tries of each world's kind of camera; long lenses (``focal``, in half widths) stand off."""
     table = torch.tensor([STYLES[name] for name, _ in mix.cameras], dtype=torch.float64)
     own = table[draw.choice([weight for _, weight in mix.cameras])]
-    style = Style(*own.T[..., None].unbind())
+    style = dict(zip(Style._fields, own.T[..., None], strict=True))
     scale = stage.scale[:, None]
     reach = draw.uniform(1, low=mix.reach[0], high=mix.reach[1])
 
@@ -146,24 +149,25 @@ def plan(draw: Draws, mix: Mix, stage: Stage, focus: Float[Tensor, "B 3"]) -> Pl
         sign = 1 - 2 * draw.chance(0.5, TRIES).double()
         return sign * draw.uniform(TRIES, low=low, high=high) * reach
 
-    away = scale * draw.uniform(TRIES, low=mix.distance[0], high=mix.distance[1])
+    stand_off = (0.75 * focal[:, None]).sqrt().clamp(0.7, 1.4)
+    away = stand_off * scale * draw.uniform(TRIES, low=mix.distance[0], high=mix.distance[1])
     rate = 2 * torch.pi * draw.spread(1, TREMBLES, 6, low=0.25, high=3.0)
     return Plan(
         focus=focus[:, None] + 0.25 * scale[..., None] * draw.uniform(TRIES, 3, low=-1.0),
         angle=draw.uniform(TRIES, high=2 * torch.pi),
-        sweep=style.sweep * either(0.35, 1.3),
+        sweep=style["sweep"] * either(0.35, 1.3),
         away=away,
-        dolly=style.dolly * either(0.15, 0.45),
-        high=away * (draw.uniform(TRIES, low=0.06, high=0.45) + 0.3 * style.high),
-        rise=scale * style.rise * either(0.1, 0.4),
-        slide=scale * style.slide * reach * draw.uniform(TRIES, low=0.25, high=0.6),
-        ahead=style.ahead,
+        dolly=style["dolly"] * either(0.15, 0.45),
+        high=away * (draw.uniform(TRIES, low=0.06, high=0.45) + 0.3 * style["high"]),
+        rise=scale * style["rise"] * either(0.1, 0.4),
+        slide=scale * style["slide"] * reach * draw.uniform(TRIES, low=0.25, high=0.6),
+        ahead=style["ahead"],
         side=1 - 2 * draw.chance(0.5, TRIES).double(),
-        ring=0.35 * scale * style.loop * reach * draw.uniform(TRIES, low=0.5),
-        tremble=style.tremble,
+        ring=0.35 * scale * style["loop"] * reach * draw.uniform(TRIES, low=0.5),
+        tremble=style["tremble"],
         waves=torch.stack([rate, draw.uniform(1, TREMBLES, 6, high=2 * torch.pi)], dim=-1),
-        pan=style.pan * either(0.25, 0.9),
-        nod=style.pan * 0.15 * reach * draw.uniform(TRIES, low=-1.0),
+        pan=style["pan"] * either(0.25, 0.9),
+        nod=style["pan"] * 0.15 * reach * draw.uniform(TRIES, low=-1.0),
         back=draw.chance(0.3, 1).double(),
     )
 
@@ -201,7 +205,7 @@ def ways(own: Plan, times: Float[Tensor, " N"], duration: float) -> Ways:
     return Ways(eye, eye + torch.stack([cos * x - sin * y, sin * x + cos * y, rise], dim=-1))
 
 
-def focus(stage: Stage, things: Obstacles) -> Float[Tensor, "B 3"]:
+def focus(things: Obstacles) -> Float[Tensor, "B 3"]:
     """The middle of what moves, or of everything where nothing does."""
     weight = things.active * torch.where(things.moving, 1.0, 0.02)
     weight = weight * things.half[:, 0].amax(dim=-1)
@@ -250,16 +254,25 @@ def distance(eye: Float[Tensor, "B R N 3"], things: Obstacles) -> Float[Tensor, 
 
 
 def best(
-    stage: Stage, way: Ways, moved: Tensor, things: Obstacles, focal: Float[Tensor, "B N"]
+    mix: Mix,
+    stage: Stage,
+    way: Ways,
+    moved: Tensor,
+    things: Obstacles,
+    focal: Float[Tensor, "B N"],
 ) -> Int[Tensor, " B"]:
     """Which try to take: free of obstacles, and with much to see, most of all of what moves."""
     apart = distance(way.eye, things).amin(dim=1)  # [B, R, K]
     touched = (apart < NEAR * stage.scale[:, None, None]).double().sum(dim=-1)
-    cover = _cover(way, things, focal)  # [B, N, R, K]
+    whole = _cover(way, things, focal)  # [B, N, R, K]
+    cover = whole.clamp_max(0.25 * mix.fill)  # many things rather than a large one
     movers = (cover @ things.moving[:, None, :, None].float())[..., 0]
     # the moment at which least moves counts, too
-    seen = movers.clamp_max(2.0).mean(dim=1) + 0.5 * movers.clamp_max(0.2).amin(dim=1)
+    seen = movers.clamp_max(mix.fill).mean(dim=1) + 0.5 * movers.clamp_max(0.2).amin(dim=1)
     seen = 2.0 * seen + 0.6 * cover.sum(dim=-1).clamp_max(1.0).mean(dim=1)
+    # what stands large in the picture hides the rest
+    hidden = torch.where(things.moving[:, None, None], 0.0, whole - 0.15).clamp(0, 1)
+    seen = seen - hidden.amax(dim=-1).mean(dim=1)
     return (seen - 4.0 * touched - 3.0 * moved).argmax(dim=1)
 
 
@@ -275,7 +288,7 @@ def _cover(way: Ways, things: Obstacles, focal: Tensor) -> Float[Tensor, "B N R 
     size = things.half.amax(dim=-1)[:, :, None]
     zoom = focal[..., None, None].float() / depth.maximum(0.2 * size).clamp_min(1e-6)
     inside = (depth > 0) & (aside * zoom < 1) & things.active[:, None, None]
-    return (size * zoom).square().clamp_max(0.25) * inside
+    return (size * zoom).square() * inside
 
 
 def cameras(way: Ways, view: Lens, size: tuple[int, int], times: Float[Tensor, "B N"]) -> Cameras:

@@ -138,13 +138,13 @@ def _filmed(
         what.slots.box,
         what.active,
     )
-    some = _spread(len(checks), filming.LOOKS)
-    look = checks[some]
-    some = trees.each(lambda x: x[:, some] if x.dim() > 2 else x, all_of)
+    few = _spread(len(checks), filming.LOOKS)
+    look = checks[few]
+    some = trees.each(lambda x: x[:, few] if x.dim() > 2 else x, all_of)
     view = filming.lens(draw, mix, len(times))
-    plan = filming.plan(draw, mix, place, filming.focus(place, some))
+    plan = filming.plan(draw, mix, place, filming.focus(some), view.focal[:, 0])
     tries, moved = filming.kept_in(place, filming.ways(plan, times[look], duration))
-    taken = filming.best(place, tries, moved, some, view.focal[:, look])
+    taken = filming.best(mix, place, tries, moved, some, view.focal[:, look])
     way, _ = filming.kept_in(place, filming.ways(filming.one_of(plan, taken), times, duration))
     apart = filming.distance(way.eye[:, :, checks], all_of)[:, :, 0].amin(dim=1)
     in_the_way = _whole(layout, apart < filming.NEAR * place.scale[:, None])

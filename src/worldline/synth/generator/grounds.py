@@ -63,6 +63,7 @@ def _radii(
     disc = own.disc + torch.where(orbit, motions.ORBIT * who.size[:, first:], 0.0)
     blow = motions.BLOW * motions.approach(who.pace[:, first:], stage.scale, duration)
     disc = torch.where(strike, 3 * own.disc + blow, disc)
+    disc = torch.where(who.floats, 0.6 * disc, disc)  # others may be under it
     furniture = who.size[:, :F] * parts.BREADTH[who.piece]
     figures = who.size[:, F:first] * parts.WIDTH[who.figure]
     return torch.cat([furniture, figures, disc], dim=1)
@@ -75,7 +76,7 @@ def _frames(
 
     What stands looks anywhere; furniture in rooms, away from its wall.
     """
-    u = torch.linspace(0, 1, 5, dtype=torch.float64)
+    u = torch.linspace(0, 1, 9, dtype=torch.float64)
     below = stage.ground(start[:, :, None] + u[:, None] * (end - start)[:, :, None])
     rise = below[..., -1] - below[..., 0]
     line = below[..., :1] + u * rise[..., None]

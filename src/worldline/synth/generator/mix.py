@@ -49,7 +49,8 @@ class Mix:
     fov: Range = (35.0, 110.0)  # degrees, horizontal
     zoom: float = 0.15  # cameras that zoom
     reach: Range = (0.3, 1.2)  # how far a camera goes, of the usual for its kind
-    distance: Range = (0.6, 1.5)  # to what it looks at, of the world's scale
+    distance: Range = (0.7, 1.7)  # to what it looks at, of the world's scale
+    fill: float = 0.4  # of the picture: cameras look for so much that moves, more is no gain
 
 
 TRAIN = Mix()
@@ -78,9 +79,10 @@ MIXES: dict[str, Mix] = {
         furniture=1,
         objects=(20, 36),
         moving=(1.0, 1.0),
-        size=(0.3, 0.45),
+        size=(0.32, 0.5),
         floating=0.6,
         distance=(0.35, 0.7),
+        fill=2.0,
     ),
     "fast": replace(RIGID, moving=(0.4, 0.8), speed=(2.5, 4.0), reach=(1.0, 1.8)),
     "low-texture": replace(TRAIN, plain=(0.85, 1.0)),

@@ -58,11 +58,13 @@ def solids(
     way: Float[Tensor, "B P"],
     pace: Float[Tensor, "B P"],
     floats: Bool[Tensor, "B P"],
+    above: Float[Tensor, "B P"],
     duration: float,
 ) -> Curves:
     """Curves of single solids of ``size`` metres that go ``way`` metres in ``duration`` seconds.
 
-    ``pace`` is in their sizes a second and sets how fast they turn and orbit.
+    There are ``above`` metres of air over them. ``pace`` is in their sizes a
+    second and sets how fast they turn and orbit.
     """
     shape = doing.shape
     count = shape[1]
@@ -82,7 +84,7 @@ def solids(
     fro = (2 * pace * size / way.clamp_min(1e-3)).clamp(0.8, 8.0)
     patrol = rest(ahead * 0.5 * duration).sway(0, 0.5 * way, fro, phase)
     squash = 0.12 + 0.2 * draw.uniform(count)
-    high = size * draw.uniform(count, low=1.5, high=5.0)
+    high = (size * draw.uniform(count, low=1.5, high=5.0)).minimum(above).clamp_min(0)
     # it falls early enough for the clip to show it
     begin = (0.4 * duration * draw.uniform(count)).minimum(
         (duration - (2 * high / EARTH).sqrt()).clamp_min(0)

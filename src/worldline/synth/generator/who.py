@@ -47,6 +47,9 @@ def cast(draw: Draws, mix: Mix, layout: Layout, stage: Stage) -> Cast:
     doing = draw.choice(motions.WEIGHTS, P)
     start_stop = draw.chance(mix.resting, P) & motions.travels(doing)
     doing = torch.where(start_stop, int(Doing.START_STOP), doing)
+    # circles are flat, hills are not
+    circles = stage.hilly[:, None] & (doing == int(Doing.ORBIT))
+    doing = torch.where(circles, int(Doing.SPIN), doing)
     soft = torch.tensor([kind is Kind.BODY for kind in layout.solids])
     still = soft & draw.chance(0.5, P)
     doing = torch.where(still | ~moving[:, F + G :], int(Doing.REST), doing)
@@ -70,12 +73,14 @@ def cast(draw: Draws, mix: Mix, layout: Layout, stage: Stage) -> Cast:
     return Cast(active, moving, size, pace, doing, piece, figure, floats)
 
 
-def with_meetings(draw: Draws, layout: Layout, who: Cast, balls: Bool[Tensor, "B P"]) -> Cast:
-    """Neighbouring ``balls`` that both move may strike each other."""
+def with_meetings(
+    draw: Draws, layout: Layout, stage: Stage, who: Cast, balls: Bool[Tensor, "B P"]
+) -> Cast:
+    """Neighbouring ``balls`` that both move may strike each other, on even ground."""
     doing = who.doing.clone()
     slots = layout.which(Kind.BALL)
     first = layout.furniture + layout.figures
-    able = (who.active & who.moving)[:, first:] & balls & ~who.floats
+    able = (who.active & who.moving)[:, first:] & balls & ~who.floats & ~stage.hilly[:, None]
     for a, b in zip(slots[::2], slots[1::2], strict=False):
         both = able[:, a] & able[:, b] & draw.chance(0.6)
         doing[:, a] = torch.where(both, int(Doing.STRIKE), doing[:, a])
