@@ -124,6 +124,16 @@ def test_all_that_stands_or_moves_is_above_the_ground_and_in_its_room(many: tupl
     assert over[..., first:][there[hills][..., first:]].min() > -0.02  # a foot on a slope
 
 
+def test_what_is_on_a_table_stands_on_it(bank: Bank) -> None:
+    mix = replace(MIXES["static"], indoor=1.0, tabletop=1.0)
+    world, cameras = one([1, 2, 3], mix, bank)
+    slab = len(Layout.of(mix).backdrops)
+    top = world.place(cameras.times[:, :1])[:, 0, slab, 2, 3] + world.half[:, slab, 2]
+    assert top.abs().max() < 1e-6
+    edge = world.half[:, slab, :2]
+    torch.testing.assert_close(edge, stage(Draws([1, 2, 3]), mix).arena, atol=1e-6, rtol=0)
+
+
 def test_the_parts_of_figures_stay_joined(bank: Bank) -> None:
     mix = MIXES["articulated"]
     world, cameras = one(list(range(8)), mix, bank)

@@ -52,7 +52,7 @@ def things(
     who = with_meetings(draw, layout, stage, who, own.round)
     spots = ground(draw, layout, stage, who, own, duration)
     slots = [
-        _furniture(layout, who, spots),
+        _furniture(layout, stage, who, spots),
         _figures(draw, mix, layout, who, spots, duration),
         _single(draw, layout, stage, who, own, spots, duration),
     ]
@@ -70,9 +70,14 @@ def _parents(layout: Layout, who: Cast) -> Int[Tensor, "B S"]:
     return torch.cat([free[:, :boxes], hung.flatten(1), free[:, boxes:]], dim=1)
 
 
-def _furniture(layout: Layout, who: Cast, spots: Ground) -> Slots:
+def _furniture(layout: Layout, stage: Stage, who: Cast, spots: Ground) -> Slots:
     F = layout.furniture
-    template = parts.FURNITURE[who.piece] * who.size[:, :F, None, None, None]
+    factor = who.size[:, :F, None].expand(-1, -1, 3)
+    # the table that all stands on is as large as the arena, and its top is at z = 0
+    desk = stage.table[:, None] & (torch.arange(F) == 0)
+    table = torch.nn.functional.pad(stage.arena / parts.TOP, (0, 1), value=1.0)
+    factor = torch.where(desk[..., None], table[:, None], factor)
+    template = parts.FURNITURE[who.piece] * factor[:, :, None, None]
     centre, half = template.flatten(1, 2).unbind(dim=2)
     frame = spots.frame[:, :F].repeat_interleave(PIECES, dim=1)
     still = torch.eye(4).double().expand_as(frame)

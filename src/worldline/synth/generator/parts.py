@@ -61,7 +61,7 @@ DEPTH = (FURNITURE[:, :, 0, 0].abs() + FURNITURE[:, :, 1, 0]).amax(dim=1)
 BREADTH = (
     FURNITURE[:, :, :, :2].abs().sum(dim=2).norm(dim=-1).amax(dim=1)
 )  # of centre and half size
-TOP = 0.4  # m: half the depth of a table
+TOP = torch.tensor([0.7, 0.4]).double()  # m: half the width and depth of a table
 INDOORS = (3.0, 3.0, 1.5, 2.5, 1.5, 0.3, 0.0, 0.0)
 OUTDOORS = (0.5, 0.0, 1.5, 1.5, 2.0, 2.0, 3.0, 2.0)
 

@@ -65,7 +65,6 @@ def cast(draw: Draws, mix: Mix, layout: Layout, stage: Stage) -> Cast:
     piece = torch.where(stage.indoor[:, None], inside, outdoors)
     desk = stage.table[:, None] & (torch.arange(F) == 0)
     piece = torch.where(desk, parts.TABLE, piece)
-    size[:, :F] = torch.where(desk, stage.scale[:, None] / parts.TOP, size[:, :F])
     active[:, :F] |= desk
     figure = draw.choice(parts.FIGURE_WEIGHTS, G)
     speed = draw.spread(count, low=mix.speed[0], high=mix.speed[1])
