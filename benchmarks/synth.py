@@ -1,8 +1,8 @@
 """How many frames a second the procedural worlds give: ``python benchmarks/synth.py``.
 
-Worlds of primitives (11 solids) and a mix (with a torus, a blend, two deforming bodies and terrain),
-with shadows, at four sizes, plain and compiled; and how the time is split. CPU seconds are also
-printed because other work may share the cores.
+Worlds of primitives (11 solids) and a mix (with a torus, a blend, two deforming bodies and
+terrain), with shadows, at four sizes; and how the time is split. CPU seconds are also printed
+because other work may share the cores.
 """
 
 import argparse
@@ -60,25 +60,23 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--frames", type=int, default=8, help="frames of each of three worlds")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each number")
-    parser.add_argument("--compile", action="store_true", help="also compiled (minutes to start)")
     parser.add_argument("--sizes", type=int, default=len(SIZES), help="only the first so many")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {options.device}, {os.cpu_count()} cores")
-    print("| worlds | size | | frames/s | frames/CPU-s | intersect | shade | truth |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| worlds | size | frames/s | frames/CPU-s | intersect | shade | truth |")
+    print("|---|---|---|---|---|---|---|")
     for mix in (False, True):
         world = worlds(mix, options.device)
         for size in SIZES[: options.sizes]:
             cameras = trees.to(zoo.cameras(options.frames, size), options.device)
-            for fuse in (False, True) if options.compile else (False,):
-                print(row(world, cameras, mix, fuse, options), flush=True)
+            print(row(world, cameras, mix, options), flush=True)
 
 
-def row(world, cameras, mix: bool, fuse: bool, options) -> str:
+def row(world, cameras, mix: bool, options) -> str:
     """One line of the table; the shares are of the time for a frame with all its truth."""
     work = (options.device, options.seconds)
-    whole, cpu = timed(lambda: render(world, cameras, compile=fuse), *work)
-    bare, _ = timed(lambda: render(world, cameras, colour=False, compile=fuse), *work)
+    whole, cpu = timed(lambda: render(world, cameras), *work)
+    bare, _ = timed(lambda: render(world, cameras, colour=False), *work)
     seen = render(world, cameras, colour=False)
     points = pointmap(world, seen, 0, cameras.times[:, -1:])[:, 0].flatten(1, 2)
 
@@ -93,11 +91,7 @@ def row(world, cameras, mix: bool, fuse: bool, options) -> str:
     shares = (bare / total, (whole - bare) / total, truths / total)
     name = f"{'mix' if mix else 'primitives'} | {cameras.size[0]}x{cameras.size[1]}"
     numbers = f"{frames / whole:.0f} | {frames / cpu:.0f}"
-    return (
-        f"| {name} | {'compiled' if fuse else 'plain'} | {numbers} | "
-        + " | ".join(f"{share:.0%}" for share in shares)
-        + " |"
-    )
+    return f"| {name} | {numbers} | " + " | ".join(f"{share:.0%}" for share in shares) + " |"
 
 
 if __name__ == "__main__":

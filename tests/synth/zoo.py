@@ -124,7 +124,7 @@ def terrain() -> Terrain:
     wave = torch.tensor([[0.5, 0.2], [-0.3, 0.9], [1.3, 1.1], [2.1, -1.7]]).double()
     amplitude = torch.tensor([0.25, 0.2, 0.08, 0.04]).double()
     made = (wave, amplitude, torch.arange(4).double(), torch.tensor([30.0, 30.0]).double())
-    return Terrain(*(x.expand(WORLDS, 1, *x.shape).clone() for x in made))
+    return Terrain(*(x[..., None].expand(WORLDS, 1, *x.shape, 1).clone() for x in made))
 
 
 def light() -> Light:

@@ -1,1 +1,1 @@
-"""Procedural worlds with exact truth: a small ray caster, and the demo clip made with it."""
+"""Procedural worlds with exact 4D truth: a batched ray caster, and the demo clip made with it."""

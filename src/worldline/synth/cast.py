@@ -15,9 +15,10 @@ from worldline.synth import trees
 from worldline.synth.chunks import slices
 from worldline.synth.deformation import undeform
 from worldline.synth.fields import Body, Field, distance, march, tolerance
-from worldline.synth.fuse import fused
 from worldline.synth.shapes import MARCHED, OPEN, Kind, hit, normal
 from worldline.synth.world import NOTHING, Snapshot
+
+STENCIL = 5  # tolerances of a field: the width of its finite differences
 
 
 class Rays(NamedTuple):
@@ -54,8 +55,7 @@ def cast(snapshot: Snapshot, rays: Rays) -> Hits:
     """The first surface that each ray meets."""
     count, length = rays.shape
     parts = [
-        _cast(snapshot, trees.each(lambda x, part=part: x[part], rays))
-        for part in slices(count, length, rays.frame.device)
+        _cast(snapshot, _some(rays, part)) for part in slices(count, length, rays.frame.device)
     ]
     if len(parts) == 1:
         return parts[0]
@@ -76,10 +76,14 @@ def blocked(
     """
     count, length = rays.shape
     parts = [
-        _nearest(snapshot, trees.each(lambda x, part=part: x[part], rays), skip)[0] < limit
+        _nearest(snapshot, _some(rays, part), skip)[0] < limit
         for part in slices(count, length, rays.frame.device)
     ]
     return torch.cat(parts)
+
+
+def _some(rays: Rays, part: slice) -> Rays:
+    return Rays(rays.frame[part], rays.origin[part], rays.direction[part])
 
 
 def _cast(snapshot: Snapshot, rays: Rays) -> Hits:
@@ -91,7 +95,7 @@ def _nearest(
     snapshot: Snapshot, rays: Rays, skip: tuple[Kind, ...] = ()
 ) -> tuple[Float[Tensor, "G T"], Int[Tensor, "G T"]]:
     """How far each ray goes, and the slot of what it meets there (-1: nothing)."""
-    near = fused(_within_reach)(snapshot.centre, snapshot.radius, rays)
+    near = _within_reach(snapshot.centre, snapshot.radius, rays)
     near = near & snapshot.active[rays.frame]
     near[:, [k for k, kind in enumerate(snapshot.kinds) if kind in skip]] = False
     rank = near.cumsum(dim=1) - 1
@@ -119,8 +123,8 @@ def _meet(
     table = snapshot.local_from_world
     row = rays.frame[tile] * table.shape[1] + slot
     if kind not in MARCHED:
-        return fused(_solids[kind])(table.flatten(0, 1), row, tile, rays)
-    origin, direction = fused(_local)(table.flatten(0, 1), row, tile, rays)
+        return hit(kind, *_local(table.flatten(0, 1), row, tile, rays))
+    origin, direction = _local(table.flatten(0, 1), row, tile, rays)
     return march(_rows(snapshot.fields[kind], rays.frame[tile], which), origin, direction)
 
 
@@ -143,16 +147,6 @@ def _turned(place: Float[Tensor, "Q 3 4"], vector: Float[Tensor, "Q 3 P"]) -> Te
     return torch.addcmul(
         torch.addcmul(x, place[..., 1:2], vector[:, 1:2]), place[..., 2:3], vector[:, 2:]
     )
-
-
-def _solid(kind: Kind):
-    def meet(table: Tensor, row: Tensor, tile: Tensor, rays: Rays) -> Tensor:
-        return hit(kind, *_local(table, row, tile, rays))
-
-    return meet
-
-
-_solids = {kind: _solid(kind) for kind in Kind if kind not in MARCHED}
 
 
 def _within_reach(
@@ -210,52 +204,47 @@ def _of_kind(
 ) -> tuple[Float[Tensor, "3 M"], Float[Tensor, "3 M"], Float[Tensor, "3 M"]]:
     """Material coordinates, world normals and rest normals of points of objects of one kind."""
     row = frame * len(snapshot.kinds) + slot
-    place = snapshot.local_from_world.flatten(0, 1).permute(1, 2, 0).reshape(12, -1)[:, row]
+    place = snapshot.local_from_world.flatten(0, 1).permute(1, 2, 0)[:, :, row]
     scale = snapshot.scale.flatten(0, 1).T[:, row]
     if kind not in MARCHED:
-        return fused(_formulas[kind])(place.reshape(3, 4, -1), scale, end)
-    slots = torch.tensor(snapshot.slots(kind), device=slot.device)
-    field = _rows(snapshot.fields[kind], frame, torch.searchsorted(slots, slot))
-    return fused(_of_field)(field, place.reshape(3, 4, -1), end)
-
-
-def _formula(kind: Kind):
-    def find(place: Tensor, scale: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         unit = (place[:, :3] * end).sum(dim=1) + place[:, 3]
         across = normal(kind, unit)
         return unit * scale, _outward(place, across), _unit(across / scale)
+    slots = torch.tensor(snapshot.slots(kind), device=slot.device)
+    which = torch.searchsorted(slots, slot)
 
-    return find
+    def pick(x: Tensor) -> Tensor:  # parameters side by side, as the points are
+        return x[frame, which][..., 0].movedim(0, -1)
 
-
-_formulas = {kind: _formula(kind) for kind in Kind if kind not in MARCHED}
-
-
-def _of_field(field: Field, place: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    point = ((place[:, :3] * end).sum(dim=1) + place[:, 3]).T[..., None]
-    rest_field, rest = field, point
-    if isinstance(field, Body):
-        rest_field, rest = field.blend, undeform(field.warp, point)
-    step = 5 * tolerance(rest_field)[:, None, None]
-    facing = _gradient(rest_field, rest, step)
-    across = facing
-    if isinstance(field, Body):  # normals go by the inverse transpose
-        across = _pulled(field, point, facing, step)
-    return rest[..., 0].T, _outward(place, across[..., 0].T), _unit(facing[..., 0].T)
+    return _of_field(trees.each(pick, snapshot.fields[kind]), place, end)
 
 
-def _pulled(field: Body, point: Tensor, facing: Tensor, step: Tensor) -> Tensor:
-    """A rest pose's normals seen where the body is: the transposed Jacobian of undeform."""
-    ahead = point + step * torch.eye(3).to(point)
-    behind = point - step * torch.eye(3).to(point)
-    change = undeform(field.warp, ahead) - undeform(field.warp, behind)
-    return change.mT @ facing
+def _of_field(
+    field: Field, place: Float[Tensor, "3 4 M"], end: Float[Tensor, "3 M"]
+) -> tuple[Float[Tensor, "3 M"], Float[Tensor, "3 M"], Float[Tensor, "3 M"]]:
+    point = (place[:, :3] * end).sum(dim=1) + place[:, 3]
+    if not isinstance(field, Body):
+        facing = _gradient(field, point)
+        return point, _outward(place, facing), _unit(facing)
+    rest = undeform(field.warp, point)
+    facing = _gradient(field.blend, rest)
+    return rest, _outward(place, _pulled(field, point, facing)), _unit(facing)
 
 
-def _gradient(field: Field, point: Float[Tensor, "M 3 1"], step: Tensor) -> Tensor:
+def _pulled(
+    field: Body, point: Float[Tensor, "3 M"], facing: Float[Tensor, "3 M"]
+) -> Float[Tensor, "3 M"]:
+    """A rest pose's normals where the body is: by the transposed Jacobian of undeform."""
+    step = STENCIL * tolerance(field.blend) * torch.eye(3).to(point)[..., None]
+    ahead, behind = (undeform(field.warp, point + s) for s in (step, -step))
+    return ((ahead - behind) * facing).sum(dim=1)
+
+
+def _gradient(field: Field, point: Float[Tensor, "3 M"]) -> Float[Tensor, "3 M"]:
     """The direction in which the field grows fastest, from the corners of a tetrahedron."""
-    corner = torch.tensor([[1.0, -1, -1, 1], [-1, 1, -1, 1], [-1, -1, 1, 1]]).to(point)
-    return (corner * distance(field, point + step * corner)[:, None]).sum(dim=2, keepdim=True)
+    corner = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]).to(point)
+    step = STENCIL * tolerance(field) * corner[..., None]
+    return (corner[..., None] * distance(field, point + step)[:, None]).sum(dim=0)
 
 
 def _outward(place: Float[Tensor, "3 4 M"], across: Float[Tensor, "3 M"]) -> Float[Tensor, "3 M"]:

@@ -1,6 +1,5 @@
 """Long work in pieces, so that memory is bounded whatever is asked for."""
 
-import contextvars
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from typing import TypeVar
 
 import torch
 
-RAYS_AT_ONCE = {"cpu": 1 << 16, "cuda": 1 << 21}  # a CPU's is what its caches hold
+RAYS_AT_ONCE = {"cpu": 1 << 17, "cuda": 1 << 21}  # a CPU's is what its caches hold
 
 _Result = TypeVar("_Result")
 
@@ -31,13 +30,10 @@ def each(
     if device.type != "cpu":
         return [work(part) for part in parts]
     with one_thread() as threads:
-        # it also compiles, where that is wanted, before the others ask for the same
-        first = work(parts[0])
         if len(parts) == 1:
-            return [first]
+            return [work(part) for part in parts]
         with ThreadPoolExecutor(threads, "synth", torch.set_num_threads, (1,)) as pool:
-            jobs = [pool.submit(contextvars.copy_context().run, work, part) for part in parts[1:]]
-            return [first, *(job.result() for job in jobs)]
+            return list(pool.map(work, parts))
 
 
 @contextmanager

@@ -8,6 +8,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 CONTAINER = "mp4"
+# x264 cuts its work, and so its pictures, by the number of threads; and in choosing B-frames it
+# reads past small pictures, so that the same frames came out in several ways. Phones use none.
+REPEATABLE = {"preset": "veryfast", "threads": "1", "bf": "0"}
 
 
 def compressed(
@@ -32,8 +35,7 @@ def _encode(
         stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
-        # one thread: x264 cuts its work, and so its pictures, by their number
-        stream.options = {"crf": f"{crf:.2f}", "preset": "veryfast", "threads": "1"}
+        stream.options = {"crf": f"{crf:.2f}", **REPEATABLE}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

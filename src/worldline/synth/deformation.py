@@ -7,7 +7,7 @@ A body is ripple(bend(twist(X))) of its rest pose X (its own metres, long along 
 - ripple: x and y are pushed by travelling waves of the bent z.
 
 Each is a bijection near the body, so a ray is met by marching the rest pose's field at the unwarped
-points. Points are [..., 3, P], warps broadcast over P.
+points. Points are [..., 3, P]; warps have a last axis too, of length P or 1.
 """
 
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ LEAST_BEND = 1e-4  # 1/m: less is as good as straight, and the formulas divide b
 class Warp(NamedTuple):
     """Warps frozen at a time: any leading shape."""
 
-    twist: Float[Tensor, "*b"]  # rad/m
-    bend: Float[Tensor, "*b"]  # 1/m
-    amplitude: Float[Tensor, "*b 2"]  # m, of the waves that push x and y
-    wave: Float[Tensor, "*b 2"]  # rad/m along z
-    phase: Float[Tensor, "*b 2"]  # rad
+    twist: Float[Tensor, "*b P"]  # rad/m
+    bend: Float[Tensor, "*b P"]  # 1/m
+    amplitude: Float[Tensor, "*b 2 P"]  # m, of the waves that push x and y
+    wave: Float[Tensor, "*b 2 P"]  # rad/m along z
+    phase: Float[Tensor, "*b 2 P"]  # rad
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,18 @@ class Deformation:
     start: Float[Tensor, "B S"]
 
     def at(self, times: Float[Tensor, "B N"]) -> Warp:
-        """The warps [B, N, S] at times in seconds."""
+        """The warps [B, N, S, ..., 1] at times in seconds."""
         t = times.to(self.twist)[:, :, None]
         u = (t - self.start[:, None]).clamp(0, 1)
         on = u * u * (3 - 2 * u)
-        return Warp(
+        warp = Warp(
             twist=on * _oscillation(self.twist, t),
             bend=on * _oscillation(self.bend, t),
             amplitude=on[..., None] * self.amplitude[:, None],
             wave=self.wave[:, None].expand(*on.shape, 2),
             phase=self.phase[:, None] + self.speed[:, None] * t[..., None],
         )
+        return Warp(*(x[..., None] for x in warp))
 
 
 def _oscillation(parameters: Tensor, t: Tensor) -> Tensor:
@@ -69,8 +70,8 @@ def _oscillation(parameters: Tensor, t: Tensor) -> Tensor:
 def deform(warp: Warp, point: Float[Tensor, "*b 3 P"]) -> Float[Tensor, "*b 3 P"]:
     """Where points of the rest pose are."""
     x, y, z = point.unbind(dim=-2)
-    x, y = _turned(x, y, warp.twist[..., None] * z)
-    bend = _not_straight(warp.bend)[..., None]
+    x, y = _turned(x, y, warp.twist * z)
+    bend = _not_straight(warp.bend)
     angle = bend * z
     # x + (1 - cos) / bend - x (1 - cos), with no difference of large numbers
     lift = 2 * (0.5 * angle).sin().square()
@@ -84,28 +85,28 @@ def undeform(warp: Warp, point: Float[Tensor, "*b 3 P"]) -> Float[Tensor, "*b 3 
     z = point[..., 2, :]
     push = _ripple(warp, z)
     x, y = point[..., 0, :] - push[..., 0, :], point[..., 1, :] - push[..., 1, :]
-    bend = _not_straight(warp.bend)[..., None]
+    bend = _not_straight(warp.bend)
     across, along = 1 - bend * x, bend * z
     far = torch.hypot(across, along)
     x, z = (2 * x - bend * (x * x + z * z)) / (1 + far), torch.atan2(along, across) / bend
-    x, y = _turned(x, y, -warp.twist[..., None] * z)
+    x, y = _turned(x, y, -warp.twist * z)
     return torch.stack([x, y, z], dim=-2)
 
 
-def reach(warp: Warp, radius: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+def reach(warp: Warp, radius: Float[Tensor, "*b P"]) -> Float[Tensor, "*b P"]:
     """The radius of a ball about the origin that holds the warped ball of ``radius``."""
-    bent = radius * (1 + 0.5 * warp.bend.abs() * radius).sqrt()
-    return bent + warp.amplitude.norm(dim=-1)
+    bent = radius * (1 + 0.5 * _not_straight(warp.bend).abs() * radius).sqrt()
+    return bent + warp.amplitude.norm(dim=-2)
 
 
-def steepness(warp: Warp, radius: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+def steepness(warp: Warp, radius: Float[Tensor, "*b P"]) -> Float[Tensor, "*b P"]:
     """A bound on how much ``undeform`` stretches distances near the ball of ``radius``.
 
     A field of distances in the rest pose, divided by it, is one in the warped space.
     """
     twist = _shear(warp.twist.abs() * radius)
-    bend = (1 - warp.bend.abs() * radius).clamp_min(0.25).reciprocal()
-    ripple = _shear((warp.amplitude * warp.wave).norm(dim=-1))
+    bend = (1 - _not_straight(warp.bend).abs() * radius).clamp_min(0.25).reciprocal()
+    ripple = _shear((warp.amplitude * warp.wave).norm(dim=-2))
     return twist * bend * ripple
 
 
@@ -115,8 +116,7 @@ def _shear(slope: Tensor) -> Tensor:
 
 
 def _ripple(warp: Warp, z: Tensor) -> Tensor:
-    angle = warp.wave[..., None] * z[..., None, :] + warp.phase[..., None]
-    return warp.amplitude[..., None] * angle.sin()
+    return warp.amplitude * (warp.wave * z[..., None, :] + warp.phase).sin()
 
 
 def _turned(x: Tensor, y: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:

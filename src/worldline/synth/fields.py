@@ -1,33 +1,35 @@
 """Solids without a formula for their rays: signed distances, and the march along rays to them.
 
 A field's ``distance`` is below 0 inside and never more than the distance to the surface outside, in
-the object's own metres. The parameters of its objects have any leading shape ``*b`` and points are
-``[*b, 3, P]``: all rays of a tile share one object's parameters, so they are read once.
+the object's own metres. Points are ``[*b, 3, P]`` and parameters have a last axis too, of length P
+or 1: the rays of a tile share an object's parameters, and when only few of them are under way,
+those of all tiles go on side by side, each with its own.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from worldline.synth import trees
 from worldline.synth.deformation import Warp, reach, steepness, undeform
-from worldline.synth.fuse import fused
 from worldline.synth.motion import rotation
 from worldline.synth.shapes import AFTER, TINY, ball_interval, box_interval
 
-STEPS, STEPS_AT_ONCE = 64, 4
+# steps between which rays that are done are dropped (most need few); the least step, of the way:
+# rays that graze come to an end, though what is thinner than about a pixel may then be missed
+STEPS = ((4, 1.5e-3), (4, 1.5e-3), (8, 1.5e-3), (16, 4e-3), (32, 1e-2))
 NEAR_ENOUGH = 2e-4  # of the object's size: from here on the secant finds the surface
-LEAST_STEP = 1.5e-3  # of the way: less than a pixel, so that rays that graze come to an end
 ABSENT = -1e3  # m: the radius of a part that is not there
 
 
 class Torus(NamedTuple):
     """A ring about z: radii of the ring and of its tube, metres."""
 
-    ring: Float[Tensor, "*b"]
-    tube: Float[Tensor, "*b"]
+    ring: Float[Tensor, "*b P"]
+    tube: Float[Tensor, "*b P"]
 
 
 class Blend(NamedTuple):
@@ -38,12 +40,12 @@ class Blend(NamedTuple):
     stretch of the part). ``smooth`` is the width of the seams.
     """
 
-    part_from_object: Float[Tensor, "*b C 3 3"]
-    centre: Float[Tensor, "*b C 3"]
-    half: Float[Tensor, "*b C 3"]
-    radius: Float[Tensor, "*b C"]
-    scale: Float[Tensor, "*b C"]
-    smooth: Float[Tensor, "*b"]
+    part_from_object: Float[Tensor, "*b C 3 3 P"]
+    centre: Float[Tensor, "*b C 3 P"]
+    half: Float[Tensor, "*b C 3 P"]
+    radius: Float[Tensor, "*b C P"]
+    scale: Float[Tensor, "*b C P"]
+    smooth: Float[Tensor, "*b P"]
 
 
 class Body(NamedTuple):
@@ -56,10 +58,10 @@ class Body(NamedTuple):
 class Terrain(NamedTuple):
     """A height field z = Σ amplitude · sin(wave · xy + phase), cut off at ``extent`` metres."""
 
-    wave: Float[Tensor, "*b J 2"]  # rad/m
-    amplitude: Float[Tensor, "*b J"]  # m
-    phase: Float[Tensor, "*b J"]
-    extent: Float[Tensor, "*b 2"]
+    wave: Float[Tensor, "*b J 2 P"]  # rad/m
+    amplitude: Float[Tensor, "*b J P"]  # m
+    phase: Float[Tensor, "*b J P"]
+    extent: Float[Tensor, "*b 2 P"]
 
 
 Field = Torus | Blend | Body | Terrain
@@ -82,14 +84,15 @@ def blend(
     stretch = torch.ones_like(centre) if stretch is None else stretch
     inverse = rotation(turn).mT / stretch[..., :, None]
     smooth = torch.as_tensor(smooth).to(radius).expand(radius.shape[:-1])
-    return Blend(inverse, centre, half, radius, stretch.amin(dim=-1), smooth)
+    parts = (inverse, centre, half, radius, stretch.amin(dim=-1), smooth)
+    return Blend(*(x[..., None] for x in parts))
 
 
 def distance(field: Field, point: Float[Tensor, "*b 3 P"]) -> Float[Tensor, "*b P"]:
     """Signed distance (or less) to the field's surface; of a body, in its rest pose's metres."""
     x, y, z = point.unbind(dim=-2)
     if isinstance(field, Torus):
-        return torch.hypot(torch.hypot(x, y) - field.ring[..., None], z) - field.tube[..., None]
+        return torch.hypot(torch.hypot(x, y) - field.ring, z) - field.tube
     if isinstance(field, Terrain):
         return z - height(field, point[..., :2, :])
     if isinstance(field, Body):
@@ -99,47 +102,45 @@ def distance(field: Field, point: Float[Tensor, "*b 3 P"]) -> Float[Tensor, "*b 
 
 def _blended(field: Blend, point: Float[Tensor, "*b 3 P"]) -> Float[Tensor, "*b P"]:
     """The smooth minimum (log of a sum of exponentials) of the parts' distances."""
-    x, y, z = (point[..., None, :, :] - field.centre[..., None]).unbind(dim=-2)
-    turn = field.part_from_object[..., None]
-    out, most = 0.0, None
-    for i in range(3):  # written out: matrix products of this size are slower, and are not fused
-        local = turn[..., i, 0, :] * x + turn[..., i, 1, :] * y + turn[..., i, 2, :] * z
-        beyond = local.abs() - field.half[..., i, None]
-        out = out + beyond.clamp_min(0).square()
-        most = beyond if most is None else torch.maximum(most, beyond)
-    apart = out.sqrt() + most.clamp_max(0) - field.radius[..., None]
-    smooth = field.smooth[..., None]
-    nearness = -(apart * field.scale[..., None]) / smooth[..., None, :]
-    return -smooth * nearness.logsumexp(dim=-2)
+    x, y, z = (point[..., None, :, :] - field.centre).unbind(dim=-2)
+    square, most = torch.zeros_like(x), torch.full_like(x, -torch.inf)
+    for i in range(3):  # written out: matrix products of this size are slower
+        a, b, c = field.part_from_object[..., i, :, :].unbind(dim=-2)
+        beyond = torch.addcmul(torch.addcmul(a * x, b, y), c, z).abs_() - field.half[..., i, :]
+        most = torch.maximum(most, beyond)
+        square = square + beyond.clamp_min_(0).square_()
+    apart = (square.sqrt_() + most.clamp_max_(0) - field.radius) * field.scale
+    smooth = field.smooth
+    return -smooth * (apart / -smooth[..., None, :]).logsumexp(dim=-2)
 
 
 def height(field: Terrain, xy: Float[Tensor, "*b 2 P"]) -> Float[Tensor, "*b P"]:
     """The terrain's z."""
-    angle = field.wave[..., 0, None] * xy[..., None, 0, :]
-    angle = angle + field.wave[..., 1, None] * xy[..., None, 1, :] + field.phase[..., None]
-    return (field.amplitude[..., None] * angle.sin()).sum(dim=-2)
+    along_x, along_y = field.wave.unbind(dim=-2)
+    angle = along_x * xy[..., None, 0, :] + along_y * xy[..., None, 1, :] + field.phase
+    return (field.amplitude * angle.sin()).sum(dim=-2)
 
 
-def size(field: Field) -> Float[Tensor, "*b"]:
+def size(field: Field) -> Float[Tensor, "*b P"]:
     """The radius of a ball about the origin that holds the object, in its own metres."""
     if isinstance(field, Torus):
         return field.ring + field.tube
     if isinstance(field, Terrain):
-        return torch.hypot(field.extent.norm(dim=-1), field.amplitude.abs().sum(dim=-1))
+        return torch.hypot(field.extent.norm(dim=-2), field.amplitude.abs().sum(dim=-2))
     if isinstance(field, Body):
         return reach(field.warp, size(field.blend))
-    part = torch.linalg.inv(field.part_from_object)
-    grown = (field.half + field.radius[..., None].clamp_min(0))[..., None, :]
-    corner = (part.abs() * grown).sum(dim=-1).norm(dim=-1)
-    far = torch.where(field.radius > 0.5 * ABSENT, field.centre.norm(dim=-1) + corner, 0)
+    # a corner of a part is no farther from its centre than the box's diagonal over the least shrink
+    shrink = field.part_from_object.square().sum(dim=-2).amin(dim=-2).sqrt()
+    corner = (field.half + field.radius[..., None, :].clamp_min(0)).norm(dim=-2) / shrink
+    far = torch.where(field.radius > 0.5 * ABSENT, field.centre.norm(dim=-2) + corner, 0)
     # a smooth union swells by at most this
-    return far.amax(dim=-1) + field.smooth * torch.tensor(float(far.shape[-1])).log().to(far)
+    return far.amax(dim=-2) + field.smooth * math.log(far.shape[-2])
 
 
-def tolerance(field: Field) -> Float[Tensor, "*b"]:
+def tolerance(field: Field) -> Float[Tensor, "*b P"]:
     """How near to the surface the march hands over to the secant, in the object's metres."""
     if isinstance(field, Terrain):
-        return NEAR_ENOUGH * field.amplitude.abs().sum(dim=-1)
+        return NEAR_ENOUGH * field.amplitude.abs().sum(dim=-2)
     return NEAR_ENOUGH * size(field)
 
 
@@ -148,22 +149,22 @@ def interval(
 ) -> tuple[Float[Tensor, "*b P"], Float[Tensor, "*b P"]]:
     """Where each ray can meet the field at all: in its ball, or in a terrain's box."""
     if isinstance(field, Terrain):
-        high = field.amplitude.abs().sum(dim=-1, keepdim=True)
-        inverse = torch.cat([field.extent, high], dim=-1)[..., None].reciprocal()
+        high = field.amplitude.abs().sum(dim=-2, keepdim=True)
+        inverse = torch.cat([field.extent, high], dim=-2).reciprocal()
         return box_interval(origin * inverse, direction * inverse)
-    inverse = size(field)[..., None, None].reciprocal()
+    inverse = size(field)[..., None, :].reciprocal()
     return ball_interval(origin * inverse, direction * inverse)
 
 
 def approach(field: Field, direction: Float[Tensor, "*b 3 #P"]) -> Float[Tensor, "*b P"]:
     """How fast the distance can fall along each ray, at most, per unit of its parameter."""
     if isinstance(field, Terrain):
-        slope = (field.amplitude.abs() * field.wave.norm(dim=-1)).sum(dim=-1)
+        slope = (field.amplitude.abs() * field.wave.norm(dim=-2)).sum(dim=-2)
         x, y, z = direction.unbind(dim=-2)
-        return (slope[..., None] * torch.hypot(x, y) - z).clamp_min(TINY)
+        return (slope * torch.hypot(x, y) - z).clamp_min(TINY)
     speed = direction.square().sum(dim=-2).sqrt()
     if isinstance(field, Body):
-        return speed * steepness(field.warp, size(field.blend))[..., None]
+        return speed * steepness(field.warp, size(field.blend))
     return speed
 
 
@@ -175,57 +176,80 @@ def march(
 ) -> Float[Tensor, "Q P"]:
     """The ray parameter ``t > after`` where each ray first enters the field; inf for a miss.
 
-    Sphere tracing (Hart 1996): a step as long as the distance is safe. Rows whose rays are all done
-    are dropped every few steps, so the cost is that of the rows still under way; the last bit of
-    the way is a secant's.
+    Sphere tracing (Hart 1996): a step as long as the distance is safe. Rays that are done are
+    dropped every few steps, so the cost is that of the rays still under way, which are few beside
+    those of the tiles; the last bit of the way is a secant's.
     """
     near, far = interval(field, origin, direction)
     t = near.clamp_min(after)
     met = torch.full_like(t, torch.inf)
-    rows = (t <= far).any(dim=1).nonzero()[:, 0]
-    work = trees.each(lambda x: x[rows], (field, origin, direction, t, far))
-    for _ in range(STEPS // STEPS_AT_ONCE):
-        t, going = fused(_steps)(*work)
-        under_way = going.any(dim=1)
-        met[rows] = torch.where(t <= work[-1], t, torch.inf)
-        rows = rows[under_way]
-        if not len(rows):
+    course = _Course(
+        field, origin, direction, far, tolerance(field), approach(field, direction).reciprocal()
+    )
+    own, (rest, t) = _under_way(t <= far, (course, t))
+    for count, least in STEPS:
+        if not len(own):
             break
-        work = trees.each(lambda x, keep=under_way: x[keep], (*work[:3], t, work[-1]))
-    met[rows] = torch.where(going[under_way], torch.inf, met[rows])
-    rows = met.isfinite().any(dim=1).nonzero()[:, 0]
-    found = trees.each(lambda x: x[rows], (field, origin, direction, met))
-    met[rows] = fused(_settle)(*found)
+        t, going = _steps(rest, t, count, least)
+        met.view(-1)[own] = torch.where(going | (t > rest.far), torch.inf, t)
+        left, (rest, t) = _under_way(going, (rest, t))
+        own = own[left]
+    found, start = _under_way(met.isfinite(), (course, met))
+    met.view(-1)[found] = _settle(*start)[0]
     return met
 
 
+class _Course(NamedTuple):
+    """Rays on their way: what stays the same from step to step."""
+
+    field: Field
+    origin: Float[Tensor, "Q 3 P"]
+    direction: Float[Tensor, "Q 3 P"]
+    far: Float[Tensor, "Q P"]  # where the march is over
+    enough: Float[Tensor, "Q P"]  # how near is near enough
+    pace: Float[Tensor, "Q P"]  # of the ray parameter, for each metre of distance
+
+    def at(self, t: Float[Tensor, "Q P"]) -> Float[Tensor, "Q P"]:
+        return distance(self.field, torch.addcmul(self.origin, t[:, None], self.direction))
+
+
+def _under_way(going: Bool[Tensor, "Q P"], rays: trees.T) -> tuple[Int[Tensor, " M"], trees.T]:
+    """Some rays side by side, as one row [1, ..., M] with parameters of their own; and which."""
+    count = going.shape[1]
+    chosen = going.flatten().nonzero()[:, 0]
+    row = chosen.div(count, rounding_mode="floor")
+
+    def pick(x: Tensor) -> Tensor:
+        if x.shape[-1] == 1:  # shared by the rays of a row
+            return x[..., 0].movedim(0, -1)[..., row][None]
+        return x.movedim(0, -2).flatten(-2)[..., chosen][None]
+
+    return chosen, trees.each(pick, rays)
+
+
 def _steps(
-    field: Field, origin: Tensor, direction: Tensor, t: Tensor, far: Tensor
-) -> tuple[Tensor, Tensor]:
+    course: _Course, t: Float[Tensor, "Q P"], count: int, least: float
+) -> tuple[Float[Tensor, "Q P"], Bool[Tensor, "Q P"]]:
     """A few steps of every ray, and which are still under way."""
-    slowness = approach(field, direction).reciprocal()
-    enough = tolerance(field)[:, None]
-    going = t <= far
-    for _ in range(STEPS_AT_ONCE):
-        rest = distance(field, torch.addcmul(origin, t[:, None], direction))
-        going = going & (rest > enough)
-        t = torch.where(going, t + torch.maximum(rest * slowness, LEAST_STEP * t), t)
-        going = going & (t <= far)
+    going = t <= course.far
+    for _ in range(count):
+        rest = course.at(t)
+        going = going & (rest > course.enough)
+        t = torch.where(going, t + torch.maximum(rest * course.pace, least * t), t)
+        going = going & (t <= course.far)
     return t, going
 
 
-def _settle(field: Field, origin: Tensor, direction: Tensor, t: Tensor) -> Tensor:
+def _settle(course: _Course, t: Float[Tensor, "Q P"]) -> Float[Tensor, "Q P"]:
     """The surface itself, of rays that are just before it or just behind: a few secant steps."""
-    rate = approach(field, direction)
-    first = torch.where(t.isfinite(), t, 0)
-    back = torch.maximum(tolerance(field)[:, None] / rate, LEAST_STEP * first)
-    second = first - back
-    rest = distance(field, torch.addcmul(origin, first[:, None], direction))
+    back = torch.maximum(course.enough * course.pace, STEPS[0][1] * t)
+    first, second = t, t - back
+    rest = course.at(first)
     for _ in range(3):
-        left = distance(field, torch.addcmul(origin, second[:, None], direction))
+        left = course.at(second)
         fall = (rest - left) / (second - first)
         # a ray that only grazes the surface stays where it is
-        move = torch.where(fall > 1e-3 * rate, left / fall, 0).clamp(-2 * back, 2 * back)
+        move = torch.where(fall * course.pace > 1e-3, left / fall, 0).clamp(-2 * back, 2 * back)
         first, rest, second = second, left, second + move
         first = torch.where(move == 0, first - back, first)  # no secant through one point
-    return torch.where(t.isfinite(), second, torch.inf)
+    return second

@@ -15,7 +15,6 @@ from torch import Tensor
 from worldline.synth import chunks
 from worldline.synth.camera import Cameras, Tiling, rays, straightened
 from worldline.synth.cast import Hits, Rays, cast
-from worldline.synth.fuse import fusing
 from worldline.synth.shading import albedo, shade, srgb, sun_directions
 from worldline.synth.world import Snapshot, World
 
@@ -65,15 +64,13 @@ def render(
     colour: bool = True,
     samples: int = 1,
     suns: int = 1,
-    compile: bool = False,
     linear: bool = False,
 ) -> Rendering:
     """Every frame of ``cameras``: truth at pixel centres and colour over samples² rays a pixel.
 
-    ``suns`` points of the sun's disc light each ray's hit (1: hard shadows). ``compile`` fuses the
-    kernels with ``torch.compile``: the first call takes a minute, the others less than half the
-    time. Worlds and cameras are on one device, and so is the result, in float32. ``linear`` leaves
-    ``rgb`` as the light that comes in: linear, and not clipped.
+    ``suns`` points of the sun's disc light each ray's hit (1: hard shadows). Worlds and cameras are
+    on one device, and so is the result, in float32. ``linear`` leaves ``rgb`` as the light that
+    comes in: linear, and not clipped.
     """
     view = _View.of(world, cameras)
     lights = sun_directions(world.light, suns * samples**2) if colour else None
@@ -81,8 +78,7 @@ def render(
     def work(part: slice) -> tuple[Tensor, ...]:
         return _piece(world, view, part, samples, lights, linear)
 
-    with fusing(compile):
-        depth, instance, material, normal, *seen = _pictures(view, cameras, work)
+    depth, instance, material, normal, *seen = _pictures(view, cameras, work)
     rgb, own = seen if colour else (None, None)
     return Rendering(rgb, own, depth, instance, material, normal)
 

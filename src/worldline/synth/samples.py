@@ -1,8 +1,8 @@
 """Points spread evenly over all surfaces of a world at a time, those that no camera sees included.
 
-Random lines cross a surface as often as it has area (the Cauchy-Crofton formula), whatever its shape.
-So lines are thrown through the ball of each object, as many as the ball's disc is large, and every
-crossing is a point: one rule for all solids, deformed or not.
+Random lines cross a surface as often as it has area (the Cauchy-Crofton formula), whatever its
+shape. So lines are thrown through the ball of each object, as many as the ball's disc is large, and
+every crossing is a point: one rule for all solids, deformed or not.
 """
 
 import torch
@@ -30,8 +30,9 @@ def surface_points(
 ) -> Points:
     """Up to ``count`` points of each world, spread evenly over the surfaces of all its objects.
 
-    ``backdrop`` takes room, ground and terrain in, which then have most of the points. The generator
-    is on the CPU. Worlds with fewer crossings are filled up with points that are not valid.
+    ``backdrop`` takes room, ground and terrain in, which then have most of the points. The
+    generator is on the CPU. Worlds with fewer crossings are filled up with points that are not
+    valid.
     """
     snapshot = world.snapshot(time[:, None])
     line, slot, origin, direction = _lines(world, snapshot, 2 * count, generator, backdrop)

@@ -7,7 +7,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from worldline.synth.cast import Hits, Rays, blocked
-from worldline.synth.fuse import fused
 from worldline.synth.shapes import Kind
 from worldline.synth.world import Gloss, Lamps, Light, Look, Snapshot, Surface, World
 
@@ -20,7 +19,7 @@ def albedo(
     look: Look, world: World, snapshot: Snapshot, rays: Rays, hits: Hits, pixel: Tensor
 ) -> Float[Tensor, "3 G T"]:
     """The colour that surfaces have of themselves; ``pixel`` [G] is its width in metres at 1 m."""
-    footprint = fused(_footprint)(rays, hits.distance, hits.normal, pixel)
+    footprint = _footprint(rays, hits.distance, hits.normal, pixel)
     names = (snapshot.world[rays.frame], hits.instance)
     owner = names[0][:, None].expand_as(names[1])
     surface = Surface(
@@ -72,7 +71,8 @@ def shade(
         total, shine = total + falls, shine + glint
     colour = own * total if finish is None else own * total + shine
     horizon, zenith = seen["horizon"][:, world, None], seen["zenith"][:, world, None]
-    height = torch.nn.functional.normalize(rays.direction, dim=1)[:, 2].clamp_min(0).sqrt()
+    steepness = rays.direction[:, 2] * rays.direction.square().sum(dim=1).rsqrt()
+    height = steepness.clamp_min(0).sqrt()
     backdrop = horizon + height * (zenith - horizon)
     if light.fog is not None:
         colour = _fogged(colour, light.fog[world].to(own), horizon, rays, hits)

@@ -14,7 +14,7 @@ has depth 1 in its camera makes ``t`` the z-depth. The three components come bef
 from enum import Enum
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 TINY = 1e-12  # keeps a zero direction from dividing; its interval is all or nothing either way
@@ -74,15 +74,17 @@ def value(kind: Kind, point: Float[Tensor, "*batch 3 P"]) -> Float[Tensor, "*bat
 
 def normal(kind: Kind, point: Float[Tensor, "*batch 3 P"]) -> Float[Tensor, "*batch 3 P"]:
     """The normal at surface points of a unit solid, towards the side that is seen (not unit)."""
+    x, y, z = point.unbind(dim=-2)
     if kind is Kind.BALL:
         return point
     if kind is Kind.GROUND:
         return torch.zeros_like(point) + point.new_tensor([0.0, 0.0, 1.0])[:, None]
     if kind in (Kind.ROOM, Kind.BOX):
-        axis = point.abs().argmax(dim=-2, keepdim=True)
-        outward = torch.zeros_like(point).scatter(-2, axis, point.gather(-2, axis).sign())
+        outward = torch.stack(
+            [torch.where(most, x, 0) for most, x in zip(main_axis(point), (x, y, z), strict=True)],
+            dim=-2,
+        ).sign()
         return -outward if kind is Kind.ROOM else outward
-    x, y, z = point.unbind(dim=-2)
     radius = torch.hypot(x, y)
     if kind is Kind.CYLINDER:
         on_cap = z.abs() > radius
@@ -92,6 +94,16 @@ def normal(kind: Kind, point: Float[Tensor, "*batch 3 P"]) -> Float[Tensor, "*ba
     on_cap = -z - 1 > radius - 0.5 * (1 - z)  # whichever of value's two bounds is the surface
     side = torch.where(on_cap, 0, radius.clamp_min(TINY).reciprocal())
     return torch.stack([x * side, y * side, torch.where(on_cap, -1.0, 0.5)], dim=-2)
+
+
+def main_axis(
+    vector: Float[Tensor, "*batch 3 P"],
+) -> tuple[Bool[Tensor, "*batch P"], Bool[Tensor, "*batch P"], Bool[Tensor, "*batch P"]]:
+    """Whether x, y or z is the largest component (the first of equals; argmax is slow on a CPU)."""
+    x, y, z = vector.abs().unbind(dim=-2)
+    is_x = (x >= y) & (x >= z)
+    is_y = ~is_x & (y >= z)
+    return is_x, is_y, ~(is_x | is_y)
 
 
 def face(kind: Kind, point: Float[Tensor, "*batch 3 P"]) -> Int[Tensor, "*batch P"]:

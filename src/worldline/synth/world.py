@@ -76,10 +76,8 @@ class Light:
         spread: float = 0.03,
     ) -> "Light":
         """The light of one world, from plain numbers; the sky's colour is seen, too."""
-        ahead, bright, blue, below = (
-            torch.tensor([list(row)]) for row in (towards, sun, sky, bounce)
-        )
-        return cls(ahead, bright, blue, below, blue, blue, torch.tensor([spread]))
+        rows = [torch.tensor([list(row)]) for row in (towards, sun, sky, bounce)]
+        return cls(rows[0], rows[1], rows[2], rows[3], rows[2], rows[2], torch.tensor([spread]))
 
 
 class Surface(NamedTuple):
@@ -121,7 +119,7 @@ class World:
     joints: Joints
     look: Look
     light: Light
-    blends: Blend | None = None  # [B, S, ...] for the S slots that are blends
+    blends: Blend | None = None  # [B, S, ..., 1] for the S slots that are blends
     bodies: Blend | None = None  # likewise: the rest poses of the bodies ...
     deformation: Deformation | None = None  # ... and how they deform
     terrains: Terrain | None = None
@@ -199,10 +197,10 @@ class World:
         half = self.half.clone()
         for kind, field in ((Kind.BLEND, self.blends), (Kind.BODY, self.bodies)):
             if field is not None:
-                half[:, self.slots(kind)] = size(field)[..., None].to(half).expand(-1, -1, 3)
+                half[:, self.slots(kind)] = size(field).to(half).expand(-1, -1, 3)
         if self.terrains is not None:
-            high = self.terrains.amplitude.abs().sum(dim=-1, keepdim=True)
-            box = torch.cat([self.terrains.extent, high], dim=-1)
+            high = self.terrains.amplitude.abs().sum(dim=-2, keepdim=True)
+            box = torch.cat([self.terrains.extent, high], dim=-2)[..., 0]
             half[:, self.slots(Kind.TERRAIN)] = box.to(half)
         return half
 
@@ -232,12 +230,13 @@ class World:
         )
 
     def _fields(self, times: Float[Tensor, "B N"], half: Tensor) -> dict[Kind, Field]:
-        """The parameters [F, S, ...] of the solids that are marched."""
+        """The parameters [F, S, ..., 1] of the solids that are marched."""
         count = times.shape[1]
         fields: dict[Kind, Field] = {}
         tori = self.slots(Kind.TORUS)
         if tori:
-            fields[Kind.TORUS] = Torus(half[:, tori, 0] - half[:, tori, 2], half[:, tori, 2])
+            tube = half[:, tori, 2, None]
+            fields[Kind.TORUS] = Torus(half[:, tori, 0, None] - tube, tube)
         if self.blends is not None:
             fields[Kind.BLEND] = _repeated(self.blends, count)
         if self.bodies is not None and self.deformation is not None:
@@ -254,7 +253,7 @@ class Snapshot:
 
     A slot's local space is its unit solid, or its own metres where it is marched; ``scale`` turns
     local coordinates into metres. ``centre`` and ``radius`` are balls that hold the objects (inf:
-    everywhere). ``fields`` are [F, S, ...] for the S slots of each marched kind.
+    everywhere). ``fields`` are [F, S, ..., 1] for the S slots of each marched kind.
     """
 
     kinds: tuple[Kind, ...]
@@ -287,7 +286,7 @@ def _radii(
     radius = torch.where(_mask(kinds, inner, Kind.BALL), stretch, corner)
     for kind, field in fields.items():
         slots = [k for k, other in enumerate(kinds) if other is kind]
-        radius[:, slots] = stretch[:, slots] * size(field).to(stretch)
+        radius[:, slots] = stretch[:, slots] * size(field)[..., 0].to(stretch)
     everywhere = _mask(kinds, inner, Kind.ROOM, Kind.GROUND, Kind.TERRAIN)
     return torch.where(everywhere, torch.inf, radius)
 
