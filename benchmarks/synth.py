@@ -8,7 +8,6 @@ because other work may share the cores.
 import argparse
 import dataclasses
 import math
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -61,8 +60,10 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=8, help="frames of each of three worlds")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each number")
     parser.add_argument("--sizes", type=int, default=len(SIZES), help="only the first so many")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
-    print(f"torch {torch.__version__}, {options.device}, {os.cpu_count()} cores")
+    torch.set_num_threads(options.threads)
+    print(f"torch {torch.__version__}, {options.device}, {options.threads} threads")
     print("| worlds | size | frames/s | frames/CPU-s | intersect | shade | truth |")
     print("|---|---|---|---|---|---|---|")
     for mix in (False, True):

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import torch
 
-RAYS_AT_ONCE = {"cpu": 1 << 17, "cuda": 1 << 21}  # a CPU's is what its caches hold
+RAYS_AT_ONCE = {"cpu": 1 << 16, "cuda": 1 << 21}  # a CPU's is what its caches hold
 
 _Result = TypeVar("_Result")
 
