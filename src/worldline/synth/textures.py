@@ -7,11 +7,16 @@ covers.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from worldline.errors import InputError
+from worldline.io.pixels import resized
+from worldline.io.stills import IMAGE_SUFFIXES, natural_key, read_header, read_image
 from worldline.synth.chunks import one_thread
 from worldline.synth.materials import Material, albedo
 from worldline.synth.shapes import main_axis
@@ -109,6 +114,36 @@ def procedural(seed: int, count: int = 64, size: int = 256) -> Bank:
     generator = torch.Generator().manual_seed(seed)
     with one_thread():  # hundreds of small steps, which threads only slow down
         return Bank.of(torch.stack([_random(i, size, generator) for i in range(count)]))
+
+
+def from_folder(folder: str | Path, size: int) -> Bank:
+    """A bank of the pictures in a folder: their middle squares, ``size`` (a power of two) wide.
+
+    In order of their names. Raises InputError for another size, a folder that is missing or holds
+    no picture, and a picture that cannot be read.
+    """
+    folder = Path(folder)
+    if size < 1 or size & (size - 1):
+        raise InputError(f"textures are {size} pixels wide; give a power of two.")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; give one with pictures.")
+    files = [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
+    if not files:
+        raise InputError(f"{folder}: holds no picture; put some there (.jpg, .png, ...).")
+    return Bank.of(torch.stack([_square(file, size) for file in sorted(files, key=natural_key)]))
+
+
+def _square(file: Path, size: int) -> Float[Tensor, "3 S S"]:
+    """The middle of a picture, in linear light."""
+    header = read_header(file)
+    picture, _ = read_image(file, header, header.size)
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    middle = np.ascontiguousarray(picture[top : top + side, left : left + side])
+    level = torch.from_numpy(resized(middle, (size, size))).permute(2, 0, 1) / 255
+    # the sRGB curve backwards (IEC 61966-2-1)
+    return torch.where(level > 0.04045, ((level + 0.055) / 1.055) ** 2.4, level / 12.92)
 
 
 def _random(index: int, size: int, generator: torch.Generator) -> Float[Tensor, "3 S S"]:
