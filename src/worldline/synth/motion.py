@@ -187,6 +187,13 @@ def stack(curves: Sequence[Curves]) -> Curves:
     return Curves(*(torch.stack(parts) for parts in zip(*padded, strict=True)))
 
 
+def join(curves: Sequence[Curves]) -> Curves:
+    """Curves of several joints each, one after the other along the last leading axis."""
+    pieces = max(some.knots.shape[-1] for some in curves)
+    knots, cubics, waves = zip(*(_padded(some, pieces) for some in curves), strict=True)
+    return Curves(torch.cat(knots, dim=-2), torch.cat(cubics, dim=-4), torch.cat(waves, dim=-3))
+
+
 def _padded(curves: Curves, pieces: int) -> Curves:
     more = pieces - curves.knots.shape[-1]
     pad = torch.nn.functional.pad
