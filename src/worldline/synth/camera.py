@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-TILE = (16, 16)  # width, height in pixels: the rays that are culled, and kept in memory, together
+TILE = 256  # pixels: the rays that are culled, and kept in memory, together
+NEWTON_STEPS = 8  # to the last digit of float32 for lenses that can be undone
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,15 @@ class Tiling:
     size: tuple[int, int]
 
     @property
+    def tile(self) -> tuple[int, int]:
+        """Width and height of a tile: a square, or as high as the picture where that is less."""
+        height = min(2 ** (self.size[1] - 1).bit_length(), math.isqrt(TILE))
+        return TILE // height, height
+
+    @property
     def grid(self) -> tuple[int, int]:
         """How many tiles a row and a column have."""
-        (width, height), (w, h) = self.size, TILE
+        (width, height), (w, h) = self.size, self.tile
         return -(-width // w), -(-height // h)
 
     def __len__(self) -> int:
@@ -85,7 +92,7 @@ class Tiling:
 
     def pixels(self, device: torch.device | None = None) -> Float[Tensor, "G 2 T"]:
         """The centres (x, y) of every tile's pixels; those outside repeat the nearest inside."""
-        (width, height), (w, h), (across, down) = self.size, TILE, self.grid
+        (width, height), (w, h), (across, down) = self.size, self.tile, self.grid
         x = torch.arange(across * w, device=device).clamp_max(width - 1) + 0.5
         y = torch.arange(down * h, device=device).clamp_max(height - 1) + 0.5
         y, x = torch.meshgrid(y, x, indexing="ij")
@@ -94,7 +101,7 @@ class Tiling:
 
     def picture(self, tiles: Tensor) -> Tensor:
         """Values [F * G, T, ...] of all tiles as pictures [F, H, W, ...]."""
-        (width, height), (w, h), (across, down) = self.size, TILE, self.grid
+        (width, height), (w, h), (across, down) = self.size, self.tile, self.grid
         rest = tiles.shape[2:]
         parts = tiles.reshape(-1, down, across, h, w, *rest).transpose(2, 3)
         return parts.reshape(-1, down * h, across * w, *rest)[:, :height, :width]
@@ -107,3 +114,22 @@ def rays(
     focal = torch.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], dim=-1)
     xy = (pixels - intrinsics[..., :2, 2:]) / focal[..., None]
     return torch.cat([xy, torch.ones_like(xy[..., :1, :])], dim=-2)
+
+
+def straightened(
+    bent: Float[Tensor, "*b 3 T"], distortion: Float[Tensor, "*b 2"]
+) -> Float[Tensor, "*b 3 T"]:
+    """Directions (depth 1) that a lens bends to ``bent``: OpenCV's radial model, k1 and k2, undone.
+
+    A point at distance r from the axis is seen at r (1 + k1 r² + k2 r⁴); r is found by Newton steps
+    from the axis' side, where they never overshoot as long as that grows with r.
+    """
+    k1, k2 = distortion[..., 0, None], distortion[..., 1, None]
+    seen = bent[..., :2, :].norm(dim=-2)
+    r = seen
+    for _ in range(NEWTON_STEPS):
+        square = r * r
+        miss = r * (1 + square * (k1 + square * k2)) - seen
+        r = r - miss / (1 + square * (3 * k1 + 5 * square * k2)).clamp_min(0.05)
+    ratio = torch.where(seen > 0, r / seen.clamp_min(1e-12), 1)
+    return torch.cat([bent[..., :2, :] * ratio[..., None, :], bent[..., 2:, :]], dim=-2)

@@ -4,6 +4,7 @@ The truth (depth, object, material coordinates, normals) is that of the ray thro
 centre; the colour is the mean over a grid of rays inside the pixel.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from worldline.synth import chunks
-from worldline.synth.camera import Cameras, Tiling, rays
+from worldline.synth.camera import Cameras, Tiling, rays, straightened
 from worldline.synth.cast import Hits, Rays, cast
 from worldline.synth.fuse import fusing
 from worldline.synth.shading import albedo, shade, srgb, sun_directions
@@ -43,6 +44,19 @@ class _View(NamedTuple):
     pixels: Float[Tensor, "G 2 T"]
     world_from_camera: Float[Tensor, "F 4 4"]
     intrinsics: Float[Tensor, "F 3 3"]
+    distortion: Float[Tensor, "F 2"] | None = None
+
+    @classmethod
+    def of(
+        cls, world: World, cameras: Cameras, distortion: Float[Tensor, "B N 2"] | None = None
+    ) -> "_View":
+        return cls(
+            world.snapshot(cameras.times),
+            Tiling(cameras.size).pixels(world.device),
+            cameras.world_from_camera.flatten(0, 1).float(),
+            cameras.intrinsics.flatten(0, 1).float(),
+            None if distortion is None else distortion.flatten(0, 1).float(),
+        )
 
 
 def render(
@@ -52,38 +66,60 @@ def render(
     samples: int = 1,
     suns: int = 1,
     compile: bool = False,
+    linear: bool = False,
 ) -> Rendering:
     """Every frame of ``cameras``: truth at pixel centres and colour over samples² rays a pixel.
 
     ``suns`` points of the sun's disc light each ray's hit (1: hard shadows). ``compile`` fuses the
     kernels with ``torch.compile``: the first call takes a minute, the others less than half the
-    time. Worlds and cameras are on one device, and so is the result, in float32.
+    time. Worlds and cameras are on one device, and so is the result, in float32. ``linear`` leaves
+    ``rgb`` as the light that comes in: linear, and not clipped.
     """
-    tiling = Tiling(cameras.size)
-    view = _View(
-        world.snapshot(cameras.times),
-        tiling.pixels(world.device),
-        cameras.world_from_camera.flatten(0, 1).float(),
-        cameras.intrinsics.flatten(0, 1).float(),
-    )
+    view = _View.of(world, cameras)
     lights = sun_directions(world.light, suns * samples**2) if colour else None
 
     def work(part: slice) -> tuple[Tensor, ...]:
-        return _piece(world, view, part, samples, lights)
+        return _piece(world, view, part, samples, lights, linear)
 
-    count, length = len(tiling) * len(cameras), view.pixels.shape[-1]
-    with fusing(compile), torch.no_grad():
-        parts = list(chunks.slices(count, length, world.device))
-        pieces = chunks.each(work, parts, world.device)
-    whole = [tiling.picture(torch.cat(column)) for column in zip(*pieces, strict=True)]
-    shaped = [x.unflatten(0, tuple(cameras.times.shape)) for x in whole]
-    depth, instance, material, normal = shaped[:4]
-    rgb, own = shaped[4:] if colour else (None, None)
+    with fusing(compile):
+        depth, instance, material, normal, *seen = _pictures(view, cameras, work)
+    rgb, own = seen if colour else (None, None)
     return Rendering(rgb, own, depth, instance, material, normal)
 
 
+def light(
+    world: World,
+    cameras: Cameras,
+    towards: Float[Tensor, "S B 3"],
+    distortion: Float[Tensor, "B N 2"] | None = None,
+) -> Float[Tensor, "B N H W 3"]:
+    """Only the linear light (not clipped) through each pixel's centre, from suns ``towards``.
+
+    ``distortion`` is what the camera does to straight lines (see ``camera.straightened``).
+    """
+    view = _View.of(world, cameras, distortion)
+
+    def work(part: slice) -> tuple[Tensor, ...]:
+        return (_lit(world, view, part, (0.5, 0.5), towards).permute(1, 2, 0),)
+
+    return _pictures(view, cameras, work)[0]
+
+
+def _pictures(
+    view: _View, cameras: Cameras, work: Callable[[slice], tuple[Tensor, ...]]
+) -> list[Tensor]:
+    """What ``work`` finds for tiles, as [B, N, H, W, ...]."""
+    count, length = len(view.pixels) * len(cameras), view.pixels.shape[-1]
+    device = view.pixels.device
+    with torch.no_grad():
+        pieces = chunks.each(work, list(chunks.slices(count, length, device)), device)
+    tiling = Tiling(cameras.size)
+    whole = (tiling.picture(torch.cat(column)) for column in zip(*pieces, strict=True))
+    return [x.unflatten(0, tuple(cameras.times.shape)) for x in whole]
+
+
 def _piece(
-    world: World, view: _View, part: slice, samples: int, lights: Tensor | None
+    world: World, view: _View, part: slice, samples: int, lights: Tensor | None, linear: bool
 ) -> tuple[Tensor, ...]:
     """Truth and colour of some tiles, as [g, T, ...]."""
     bundle, pixel = _rays(view, part)
@@ -98,25 +134,38 @@ def _piece(
         return truth
     own = albedo(world.look, world, view.snapshot, bundle, hits, pixel)
     if samples == 1:
-        linear = shade(world.light, view.snapshot, bundle, hits, own, lights)
+        seen = shade(world.light, view.snapshot, bundle, hits, own, lights, world.gloss)
     else:
-        linear = _supersampled(world, view, part, samples, lights)
-    return (*truth, srgb(linear).permute(1, 2, 0), own.permute(1, 2, 0))
+        seen = _supersampled(world, view, part, samples, lights)
+    seen = seen if linear else srgb(seen)
+    return (*truth, seen.permute(1, 2, 0), own.permute(1, 2, 0))
 
 
 def _supersampled(
     world: World, view: _View, part: slice, samples: int, lights: Tensor
 ) -> Float[Tensor, "3 g T"]:
     """Mean of linear light over a grid of rays in each pixel; each looks at suns of its own."""
+    parts = [
+        _lit(world, view, part, within, lights[k :: samples**2])
+        for k, within in enumerate(grid(samples))
+    ]
+    return torch.stack(parts).mean(dim=0)
+
+
+def _lit(
+    world: World, view: _View, part: slice, within: tuple[float, float], suns: Tensor
+) -> Float[Tensor, "3 g T"]:
+    """Linear light of one ray in each pixel of some tiles."""
+    bundle, pixel = _rays(view, part, within)
+    hits: Hits = cast(view.snapshot, bundle)
+    own = albedo(world.look, world, view.snapshot, bundle, hits, pixel)
+    return shade(world.light, view.snapshot, bundle, hits, own, suns, world.gloss)
+
+
+def grid(samples: int) -> list[tuple[float, float]]:
+    """Where in a pixel its samples² rays go, from its top left corner."""
     steps = [(s + 0.5) / samples for s in range(samples)]
-    total = 0.0
-    for k, within in enumerate((x, y) for y in steps for x in steps):
-        bundle, pixel = _rays(view, part, within)
-        hits: Hits = cast(view.snapshot, bundle)
-        own = albedo(world.look, world, view.snapshot, bundle, hits, pixel)
-        own_suns = lights[k :: samples**2]
-        total = total + shade(world.light, view.snapshot, bundle, hits, own, own_suns)
-    return total / samples**2
+    return [(x, y) for y in steps for x in steps]
 
 
 def _rays(
@@ -129,4 +178,6 @@ def _rays(
     shift = torch.tensor(within, device=device)[:, None] - 0.5
     pose, lens = view.world_from_camera[frame], view.intrinsics[frame]
     ahead = rays(view.pixels[tile] + shift, lens)
+    if view.distortion is not None:
+        ahead = straightened(ahead, view.distortion[frame])
     return Rays(frame, pose[:, :3, 3:], pose[:, :3, :3] @ ahead), 1 / lens[:, 0, 0]

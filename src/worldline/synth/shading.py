@@ -1,15 +1,19 @@
-"""The colour of what rays meet: diffuse surfaces under a sun and a sky, with cast shadows."""
+"""The colour of what rays meet: surfaces under sun, sky and lamps, with cast shadows, in fog."""
+
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from worldline.synth.cast import Hits, Rays, blocked
 from worldline.synth.fuse import fused
 from worldline.synth.shapes import Kind
-from worldline.synth.world import Light, Look, Snapshot, Surface, World
+from worldline.synth.world import Gloss, Lamps, Light, Look, Snapshot, Surface, World
 
 UNSHADOWING = (Kind.ROOM, Kind.GROUND)  # the sun shines through the one and from above the other
+NEAREST = 0.05  # metres: lamps have a size, so nothing comes nearer to them
+SHORT = 1e-3  # of the way: a lamp's ray stops before the surface that it lights
 
 
 def albedo(
@@ -46,19 +50,33 @@ def shade(
     hits: Hits,
     own: Float[Tensor, "3 G T"],
     suns: Float[Tensor, "S B 3"],
+    gloss: Gloss | None = None,
 ) -> Float[Tensor, "3 G T"]:
-    """Linear colour: albedo ``own`` times sky, bounce and the mean over ``suns``; or the sky."""
+    """Linear colour: albedo ``own`` times sky, bounce, lamps and the mean of ``suns``; or the sky.
+
+    ``gloss`` adds highlights of suns and lamps, which do not take the surface's colour.
+    """
     world = snapshot.world[rays.frame]
     seen = light_of(light, own.dtype)
     sky, bounce, sun = (seen[name][:, world, None] for name in ("sky", "bounce", "sun"))
     up = 0.5 + 0.5 * hits.normal[2]
     total = up * sky + (1 - up) * bounce
+    start = _start(rays, hits)
+    finish = None if gloss is None else _Finish.of(gloss, world, rays, hits)
+    shine: Tensor | float = 0.0
     if (light.sun > 0).any():
-        total = total + sun * _sunlight(snapshot, rays, hits, suns[:, world].to(own))
+        falls, glint = _sunlight(snapshot, rays.frame, hits, start, suns[:, world].to(own), finish)
+        total, shine = total + sun * falls, sun * glint
+    if light.lamps is not None:
+        falls, glint = _lamplight(light.lamps, snapshot, rays.frame, hits, start, finish)
+        total, shine = total + falls, shine + glint
+    colour = own * total if finish is None else own * total + shine
     horizon, zenith = seen["horizon"][:, world, None], seen["zenith"][:, world, None]
     height = torch.nn.functional.normalize(rays.direction, dim=1)[:, 2].clamp_min(0).sqrt()
     backdrop = horizon + height * (zenith - horizon)
-    return torch.where(hits.instance >= 0, own * total, backdrop)
+    if light.fog is not None:
+        colour = _fogged(colour, light.fog[world].to(own), horizon, rays, hits)
+    return torch.where(hits.instance >= 0, colour, backdrop)
 
 
 def light_of(light: Light, dtype: torch.dtype) -> dict[str, Float[Tensor, "3 B"]]:
@@ -67,22 +85,102 @@ def light_of(light: Light, dtype: torch.dtype) -> dict[str, Float[Tensor, "3 B"]
     return {name: getattr(light, name).T.to(dtype) for name in names}
 
 
-def _sunlight(
-    snapshot: Snapshot, rays: Rays, hits: Hits, suns: Float[Tensor, "S G 3"]
-) -> Float[Tensor, "G T"]:
-    """How much of the sun each hit sees, times the cosine of its slant."""
+def _start(rays: Rays, hits: Hits) -> Float[Tensor, "G 3 T"]:
+    """Where each hit's shadow rays start."""
     reach = torch.where(hits.distance.isfinite(), hits.distance, 0)
     # off the surface by as much as rounding could put the point inside, and a little more
     lift = (1e-3 + 2e-4 * reach) * hits.normal
-    start = rays.origin + reach[:, None] * rays.direction + lift.transpose(0, 1)
-    total = torch.zeros_like(reach)
+    return rays.origin + reach[:, None] * rays.direction + lift.transpose(0, 1)
+
+
+class _Finish(NamedTuple):
+    """How each hit shines, and where it is seen from (unit)."""
+
+    strength: Float[Tensor, "G T"]
+    sharpness: Float[Tensor, "G T"]
+    normal: Float[Tensor, "3 G T"]
+    back: Float[Tensor, "3 G #T"]
+
+    @classmethod
+    def of(cls, gloss: Gloss, world: Tensor, rays: Rays, hits: Hits) -> "_Finish":
+        slot = (world[:, None], hits.instance.clamp_min(0))
+        strength, sharpness = (x[slot].to(hits.normal) for x in gloss)
+        direction = rays.direction.transpose(0, 1)
+        back = -direction * direction.square().sum(dim=0).rsqrt()
+        return cls(strength, sharpness, hits.normal, back)
+
+    def under(self, towards: Float[Tensor, "3 G #T"]) -> Float[Tensor, "G T"]:
+        """Blinn-Phong: how much of the light from a direction (unit) comes back to the eye.
+
+        Normalised so that as much comes back in all whatever the sharpness (Akenine-Moller 2008).
+        """
+        between = towards + self.back
+        between = between * between.square().sum(dim=0).clamp_min(1e-12).rsqrt()
+        cosine = (self.normal * between).sum(dim=0).clamp_min(0)
+        return self.strength * (self.sharpness + 8) / 8 * cosine**self.sharpness
+
+
+def _sunlight(
+    snapshot: Snapshot,
+    frame: Int[Tensor, " G"],
+    hits: Hits,
+    start: Float[Tensor, "G 3 T"],
+    suns: Float[Tensor, "S G 3"],
+    finish: _Finish | None,
+) -> tuple[Float[Tensor, "G T"], Float[Tensor, "G T"] | float]:
+    """How much of the sun falls on each hit (by its slant), and how much of it is thrown back."""
+    total: Tensor = torch.zeros_like(hits.distance)
+    shine: Tensor | float = 0.0
     for towards in suns:
         slant = (hits.normal * towards.T[..., None]).sum(dim=0).clamp_min(0)
         shadow = blocked(
-            snapshot, Rays(rays.frame, start, towards[..., None].contiguous()), skip=UNSHADOWING
+            snapshot, Rays(frame, start, towards[..., None].contiguous()), skip=UNSHADOWING
         )
-        total = total + slant * ~shadow
-    return total / len(suns)
+        falls = slant * ~shadow
+        total = total + falls
+        if finish is not None:
+            shine = shine + falls * finish.under(towards.T[..., None])
+    return total / len(suns), shine / len(suns)
+
+
+def _lamplight(
+    lamps: Lamps,
+    snapshot: Snapshot,
+    frame: Int[Tensor, " G"],
+    hits: Hits,
+    start: Float[Tensor, "G 3 T"],
+    finish: _Finish | None,
+) -> tuple[Float[Tensor, "3 G T"], Float[Tensor, "3 G T"] | float]:
+    """What falls on each hit from all lamps, and what it throws back: by the inverse square."""
+    world = snapshot.world[frame]
+    total: Tensor = torch.zeros_like(hits.normal)
+    shine: Tensor | float = 0.0
+    for place, colour in zip(lamps.place.unbind(1), lamps.colour.unbind(1), strict=True):
+        # from the lamp: the rays of a tile then share their origin, and reach fewer objects
+        origin = place[world, :, None].to(start)
+        way = start - origin
+        shadow = blocked(snapshot, Rays(frame, origin, way), limit=1 - SHORT, skip=UNSHADOWING)
+        square = way.square().sum(dim=1).clamp_min(NEAREST**2)
+        towards = -way.transpose(0, 1) * square.rsqrt()
+        slant = (hits.normal * towards).sum(dim=0).clamp_min(0)
+        falls = colour.T[:, world, None].to(start) * (slant * ~shadow / square)
+        total = total + falls
+        if finish is not None:
+            shine = shine + falls * finish.under(towards)
+    return total, shine
+
+
+def _fogged(
+    colour: Float[Tensor, "3 G T"],
+    density: Float[Tensor, " G"],
+    horizon: Float[Tensor, "3 G 1"],
+    rays: Rays,
+    hits: Hits,
+) -> Float[Tensor, "3 G T"]:
+    """Colours through as much air as lies before them (Beer-Lambert)."""
+    metres = hits.distance * rays.direction.square().sum(dim=1).sqrt()
+    clear = torch.exp(-density[:, None] * metres)
+    return horizon + clear * (colour - horizon)
 
 
 def sun_directions(light: Light, count: int) -> Float[Tensor, "S B 3"]:

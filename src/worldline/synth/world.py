@@ -9,7 +9,7 @@ a world has no such object. World axes have z up.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -25,13 +25,34 @@ from worldline.synth.shapes import MARCHED, Kind
 NOTHING = -1  # the instance of a ray that meets nothing
 
 
+class Lamps(NamedTuple):
+    """L points of light in each of B worlds: places in metres, linear RGB of what they shed.
+
+    A surface that faces a lamp at 1 m gets ``colour``, at 2 m a quarter of it. Black ones are off.
+    """
+
+    place: Float[Tensor, "B L 3"]
+    colour: Float[Tensor, "B L 3"]
+
+
+class Gloss(NamedTuple):
+    """How objects shine: ``strength`` of the highlight (0: matt), ``sharpness`` its exponent.
+
+    Blinn-Phong, normalised: a sharper highlight (1: wide, 1000: a mirror's) is as bright in all.
+    """
+
+    strength: Float[Tensor, "B K"]
+    sharpness: Float[Tensor, "B K"]
+
+
 @dataclass(frozen=True)
 class Light:
     """A far sun over a sky, for each of B worlds; colours are linear RGB.
 
     ``towards`` points to the sun (any length); ``spread`` is its angular radius in radians (soft
     shadows). The sky lights what faces up and ``bounce`` what faces down. Rays that meet nothing
-    see ``horizon`` turn into ``zenith``.
+    see ``horizon`` turn into ``zenith``. ``fog`` is how much of what is seen turns into ``horizon``
+    per metre (an exponential; it does not hide the sky).
     """
 
     towards: Float[Tensor, "B 3"]
@@ -41,6 +62,9 @@ class Light:
     horizon: Float[Tensor, "B 3"]
     zenith: Float[Tensor, "B 3"]
     spread: Float[Tensor, " B"]
+    _: KW_ONLY
+    lamps: Lamps | None = None
+    fog: Float[Tensor, " B"] | None = None
 
     @classmethod
     def of(
@@ -52,8 +76,10 @@ class Light:
         spread: float = 0.03,
     ) -> "Light":
         """The light of one world, from plain numbers; the sky's colour is seen, too."""
-        rows = [torch.tensor([list(row)]) for row in (towards, sun, sky, bounce, sky, sky)]
-        return cls(*rows, torch.tensor([spread]))
+        ahead, bright, blue, below = (
+            torch.tensor([list(row)]) for row in (towards, sun, sky, bounce)
+        )
+        return cls(ahead, bright, blue, below, blue, blue, torch.tensor([spread]))
 
 
 class Surface(NamedTuple):
@@ -99,6 +125,7 @@ class World:
     bodies: Blend | None = None  # likewise: the rest poses of the bodies ...
     deformation: Deformation | None = None  # ... and how they deform
     terrains: Terrain | None = None
+    gloss: Gloss | None = None  # none: all is matt
 
     @property
     def device(self) -> torch.device:
