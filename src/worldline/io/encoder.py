@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import numpy as np
@@ -16,7 +16,7 @@ _BT709 = 1  # H.264's number of its primaries and transfer
 
 
 def write_video(
-    target: Path | BinaryIO,
+    target: Path | BytesIO,
     frames: Iterable[UInt8[np.ndarray, "H W 3"]],
     size: tuple[int, int],
     rate: Fraction,

@@ -19,6 +19,7 @@ from torch import Tensor
 import worldline
 from worldline.errors import InputError
 from worldline.geometry.projection import invert, transform
+from worldline.io.lens import undistort
 from worldline.scene import Cameras as SceneCameras
 from worldline.scene import Scene
 from worldline.scene.cloud import PointCloud
@@ -26,8 +27,11 @@ from worldline.scene.timing import At, frame_index, frame_positions
 from worldline.scene.tracks import Tracks
 from worldline.synth import trees, truth
 from worldline.synth.camera import Cameras
+from worldline.synth.generator import MIXES, VERSION, Mix, generate
 from worldline.synth.render import Rendering, render
 from worldline.synth.samples import surface_points
+from worldline.synth.sensor import SENSORS, Sensor, record
+from worldline.synth.splits import split_of
 from worldline.synth.world import World
 from worldline.synth.world_field import WorldField, name_pixels
 
@@ -65,18 +69,19 @@ class Flow:
 class SyntheticClip:
     """A clip of one world (batches of one), with functions for every truth.
 
-    ``views`` are the clean pictures and their truth, ``frames`` what a sensor made of them;
-    ``provenance`` are plain JSON values.
+    ``views`` are the pictures as they were recorded and their truth, which is that of a pinhole.
+    ``distortion`` are OpenCV's k1 and k2 of the lens that the pictures were taken through (0:
+    none). ``provenance`` are plain JSON values.
     """
 
     world: World
     cameras: Cameras
     views: Views
-    frames: UInt8[np.ndarray, "N H W 3"]
+    distortion: tuple[float, float] = (0.0, 0.0)
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return len(self.views.frames)
 
     @property
     def times(self) -> Float64[np.ndarray, " N"]:
@@ -85,11 +90,20 @@ class SyntheticClip:
 
     @cached_property
     def scene(self) -> Scene:
-        """The truth as a Scene: metric, of confidence 1, its motion exact at any time."""
+        """The truth as a Scene: metric, of confidence 1, its motion exact at any time.
+
+        Its frames are those of the pinhole: what the lens distorted is undone.
+        """
+        frames, lens = self.views.frames, None
+        if any(self.distortion):
+            lens = (*self.distortion, 0.0, 0.0, 0.0)
+            frames = frames.copy()
+            for i, K in enumerate(self.cameras.intrinsics[0].cpu().double().numpy()):
+                undistort(frames[i : i + 1], K, lens)
         return Scene(
-            frames=self.frames,
+            frames=frames,
             times=self.times,
-            cameras=_scene_cameras(self.cameras),
+            cameras=_scene_cameras(self.cameras, lens),
             depth=self.views.depth,
             confidence=np.ones_like(self.views.depth),
             dynamic=self.views.dynamic.astype(np.float32),
@@ -181,18 +195,76 @@ class SyntheticClip:
         return torch.from_numpy(seconds).to(self.cameras.times)
 
 
+def make_clip(  # noqa: PLR0913 # one name for each choice a user has
+    seed: int,
+    mix: str | Mix = "train",
+    *,
+    size: tuple[int, int] = (480, 270),
+    frames: int = 48,
+    rate: float = 24.0,
+    samples: int = 2,
+    sensor: str | None = None,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> SyntheticClip:
+    """The clip of a seed: the same one everywhere, for the same choices and version.
+
+    ``size`` is (width, height), ``rate`` frames a second; samples² rays make a pixel's colour;
+    ``sensor`` is a name in SENSORS, whose faults the seed draws (None: clean pictures).
+    Raises InputError for a seed in no split, a mix or sensor that there is not, or sizes below 1.
+    """
+    split = split_of(seed)
+    if isinstance(mix, str) and mix not in MIXES:
+        raise InputError(f"there is no mix {mix!r}; there is: {', '.join(MIXES)}")
+    if sensor is not None and sensor not in SENSORS:
+        raise InputError(f"there is no sensor {sensor!r}; there is: {', '.join(SENSORS)}")
+    if min(*size, frames, samples) < 1 or not rate > 0:
+        raise InputError(
+            f"size {size}, frames {frames}, samples {samples} must be at least 1, the rate "
+            f"{rate} above 0"
+        )
+    chosen = MIXES[mix] if isinstance(mix, str) else mix
+    world, cameras = generate([seed], chosen, size=size, frames=frames, rate=rate, device=device)
+    settings = {"seed": seed, "split": split, "mix": mix if isinstance(mix, str) else "own"}
+    settings |= {"size": list(size), "frames": frames, "rate": rate, "samples": samples}
+    settings |= {"sensor": sensor}
+    told = {"source": f"synthetic world {seed}", "settings": settings, "generator": VERSION}
+    return record_clip(
+        world,
+        cameras,
+        samples=samples,
+        sensor=None if sensor is None else SENSORS[sensor],
+        seed=seed,
+        provenance=told,
+        progress=progress,
+    )
+
+
 def record_clip(
     world: World,
     cameras: Cameras,
     *,
     samples: int = 2,
+    sensor: Sensor | None = None,
+    seed: int = 0,
     provenance: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> SyntheticClip:
-    """A clip of one world (batches of one), drawn with samples² rays a pixel."""
+    """A clip of one world (batches of one), drawn with samples² rays a pixel.
+
+    ``sensor`` draws the faults of its pictures from ``seed``; its clips are drawn as a whole, so
+    long ones need memory. Raises InputError for several worlds.
+    """
     if len(cameras.times) != 1:
         raise InputError(f"a clip is of one world; there are {len(cameras.times)}")
-    views = draw(world, cameras, samples=samples, progress=progress)
+    distortion = (0.0, 0.0)
+    if sensor is None:
+        views = draw(world, cameras, samples=samples, progress=progress)
+    else:
+        taken = record(world, cameras, sensor, [seed], samples=samples)
+        views = _views(taken.rendering, *_moves_and_axes(world, cameras))
+        first, second = taken.distortion[0].tolist()
+        distortion = (first, second)
     origin = {
         "system": "synth",
         "source": "synthetic world",
@@ -200,7 +272,7 @@ def record_clip(
         "fingerprint": fingerprint(world, cameras),
         "intrinsics_source": "given",
     }
-    return SyntheticClip(world, cameras, views, views.frames, origin | (provenance or {}))
+    return SyntheticClip(world, cameras, views, distortion, origin | (provenance or {}))
 
 
 def fingerprint(world: World, cameras: Cameras) -> str:
@@ -221,12 +293,10 @@ def draw(
 
     ``clip``: the cameras of the clip, where others are drawn; they say what moves meanwhile.
     """
-    clip = clip or cameras
-    moves = world.moves(clip.times)[0]
-    axes = clip.world_from_camera[0, 0, :3, :3].float()
+    meanwhile = _moves_and_axes(world, clip or cameras)
     parts = []
     for frames in _runs(cameras.times.shape[1]):
-        parts.append(_views(render(world, cameras.frames(frames), samples=samples), moves, axes))
+        parts.append(_views(render(world, cameras.frames(frames), samples=samples), *meanwhile))
         if progress is not None:
             progress(frames[-1] + 1, cameras.times.shape[1])
     names = [one.name for one in dataclasses.fields(Views)]
@@ -236,6 +306,11 @@ def draw(
 def _runs(count: int) -> Iterator[list[int]]:
     for start in range(0, count, FRAMES_AT_ONCE):
         yield list(range(start, min(start + FRAMES_AT_ONCE, count)))
+
+
+def _moves_and_axes(world: World, clip: Cameras) -> tuple[Bool[Tensor, " K"], Float[Tensor, "3 3"]]:
+    """Which objects move during a clip, and the axes of its first camera."""
+    return world.moves(clip.times)[0], clip.world_from_camera[0, 0, :3, :3].float()
 
 
 def _views(seen: Rendering, moves: Bool[Tensor, " K"], axes: Float[Tensor, "3 3"]) -> Views:
@@ -250,7 +325,7 @@ def _views(seen: Rendering, moves: Bool[Tensor, " K"], axes: Float[Tensor, "3 3"
     )
 
 
-def _scene_cameras(cameras: Cameras) -> SceneCameras:
+def _scene_cameras(cameras: Cameras, distortion: tuple[float, ...] | None) -> SceneCameras:
     """The cameras in the axes of the first one."""
     poses = relative_poses(cameras)[0].cpu().double()
     count = len(poses)
@@ -260,6 +335,7 @@ def _scene_cameras(cameras: Cameras) -> SceneCameras:
         registered=np.ones(count, bool),
         focal_sigma=np.zeros(count),
         motion=_camera_motion(poses),
+        distortion=distortion,
     )
 
 
