@@ -1,6 +1,7 @@
 """Random worlds and their cameras, from seeds."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from worldline.synth import trees
 from worldline.synth.camera import Cameras
+from worldline.synth.chunks import one_thread
 from worldline.synth.generator import cameras as filming
 from worldline.synth.generator.assemble import Things, things
 from worldline.synth.generator.draw import Draws
@@ -21,6 +23,7 @@ from worldline.synth.textures import Bank, Textured
 from worldline.synth.world import World
 
 VERSION = 1  # of what seeds mean: any change to what they make counts it up
+CHECK = 0.1  # s: how often it is looked whether a camera touches something
 
 
 def generate(
@@ -40,11 +43,27 @@ def generate(
     and rate whatever it is in a batch with and wherever that goes: everything is worked out in
     float64 on the CPU, rounded to float32's grid, and moved.
     """
+    with one_thread():  # many small steps, which threads only slow down
+        world, view = _drawn(seeds, mix, size, frames, rate, bank or usual_bank())
+        world, view = _rounded((world, view))
+    return trees.to((world, view), device)
+
+
+def fingerprint(world: World, view: Cameras) -> str:
+    """A hash of all that seeds decide; textures are left out, which users may bring."""
+    assert isinstance(world.look, Textured)
+    no_bank = Bank(torch.zeros(1, 3), 1)
+    look = dataclasses.replace(world.look, bank=no_bank)
+    return trees.fingerprint((dataclasses.replace(world, look=look), view))
+
+
+def _drawn(
+    seeds: Sequence[int], mix: Mix, size: tuple[int, int], frames: int, rate: float, bank: Bank
+) -> tuple[World, Cameras]:
     draw = Draws(seeds)
     layout = Layout.of(mix)
     times = torch.arange(frames, dtype=torch.float64) / rate
     duration = max(frames, 2) / rate
-    bank = bank or usual_bank()
     place = stage(draw, mix)
     who = cast(draw, mix, layout, place)
     what = things(draw, mix, layout, place, who, duration)
@@ -62,16 +81,7 @@ def generate(
         deformation=what.solids.deformation,
         terrains=place.terrain if layout.hills else None,
     )
-    world, view = _filmed(draw, mix, layout, place, world, what, size, times)
-    return trees.to((_rounded(world), _rounded(view)), device)
-
-
-def fingerprint(world: World, view: Cameras) -> str:
-    """A hash of all that seeds decide; textures are left out, which users may bring."""
-    assert isinstance(world.look, Textured)
-    no_bank = Bank(torch.zeros(1, 3), 1)
-    look = dataclasses.replace(world.look, bank=no_bank)
-    return trees.fingerprint((dataclasses.replace(world, look=look), view))
+    return _filmed(draw, mix, layout, place, world, what, size, times)
 
 
 def _rounded(value: trees.T) -> trees.T:
@@ -119,24 +129,35 @@ def _filmed(
     times: Tensor,
 ) -> tuple[World, Cameras]:
     """The camera, and the world without what would be in its way."""
-    B, back = len(place.scale), len(layout.backdrops)
-    every = times.expand(B, -1)
-    look = torch.linspace(0, len(times) - 1, min(filming.LOOKS, len(times))).round().long()
-    all_of = _obstacles(world, what, back, every)
-    some = all_of._replace(place=all_of.place[:, look])
+    back, every = len(layout.backdrops), times.expand(len(place.scale), -1)
+    duration = float(times[-1].clamp_min(1e-3))
+    checks = _spread(len(times), 1 + math.ceil(duration / CHECK))
+    all_of = filming.Obstacles.of(
+        world.place(every[:, checks])[:, :, back:],
+        what.slots.middle,
+        what.slots.box,
+        what.active,
+    )
+    some = _spread(len(checks), filming.LOOKS)
+    look = checks[some]
+    some = trees.each(lambda x: x[:, some] if x.dim() > 2 else x, all_of)
     view = filming.lens(draw, mix, len(times))
-    way = filming.ways(draw, mix, place, filming.focus(place, some), times)
-    way, moved = filming.kept_in(place, way)
-    thin = filming.Ways(*(x[:, :, look] for x in way))
-    taken = filming.best(place, thin, moved, some, view.focal[:, look])
-    one = filming.Ways(*(x[torch.arange(B), taken][:, None] for x in way))
-    touched = filming.distance(one.eye, all_of) < filming.NEAR * place.scale[:, None, None, None]
-    in_the_way = _whole(layout, touched[:, 0].any(dim=1))
-    # tables that all stands on stay: the camera is above them
-    in_the_way[:, : layout.furniture and 5] &= ~place.table[:, None]
+    plan = filming.plan(draw, mix, place, filming.focus(place, some))
+    tries, moved = filming.kept_in(place, filming.ways(plan, times[look], duration))
+    taken = filming.best(place, tries, moved, some, view.focal[:, look])
+    way, _ = filming.kept_in(place, filming.ways(filming.one_of(plan, taken), times, duration))
+    apart = filming.distance(way.eye[:, :, checks], all_of)[:, :, 0].amin(dim=1)
+    in_the_way = _whole(layout, apart < filming.NEAR * place.scale[:, None])
+    desk = torch.tensor(layout.owner) == 0 if layout.furniture else torch.tensor(False)
+    in_the_way &= ~(place.table[:, None] & desk)  # it carries the others; the camera is above it
     active = world.active.clone()
     active[:, back:] &= ~in_the_way
-    return dataclasses.replace(world, active=active), filming.cameras(one, view, size, every)
+    return dataclasses.replace(world, active=active), filming.cameras(way, view, size, every)
+
+
+def _spread(count: int, most: int) -> Tensor:
+    """At most ``most`` of ``count`` indices, the first and the last among them."""
+    return torch.linspace(0, count - 1, min(most, count)).round().long()
 
 
 def _whole(layout: Layout, slots: Tensor) -> Tensor:
@@ -144,10 +165,3 @@ def _whole(layout: Layout, slots: Tensor) -> Tensor:
     owner = torch.tensor(layout.owner)
     hit = torch.zeros(len(slots), layout.objects).index_add(1, owner, slots.float()) > 0
     return hit[:, owner]
-
-
-def _obstacles(world: World, what: Things, back: int, times: Tensor) -> filming.Obstacles:
-    placed = world.place(times)[:, :, back:]
-    moving = ((placed - placed[:, :1]).abs().amax(dim=(1, 3, 4)) > 1e-6) & what.active
-    slots = what.slots
-    return filming.Obstacles(placed, slots.middle, slots.box, what.active, moving)

@@ -90,17 +90,16 @@ def solids(
     curves = still
     for what, how in (
         (Doing.PUSH, still.push(ahead)),
-        (Doing.START_STOP, ease(zero, whole, first, last)),
         (Doing.PATROL, patrol),
         (Doing.SPIN, still.spin(spin)),
         (Doing.ORBIT, still.orbit(ORBIT * size, rate, phase).spin(spin)),
-        (Doing.BOUNCE, bounce(zero, high, begin)),
         (Doing.SQUASH, still.sway(STRETCH.start, squash, rate * 1.5, phase)),
     ):
         curves = choose(doing == int(what), how, curves)
-    drift = floats & (doing != int(Doing.REST)) & (doing != int(Doing.BOUNCE))
-    bob = torch.where(drift & (doing != int(Doing.ORBIT)), 0.25 * size, 0.0)
-    return curves.sway(2, bob, 0.6 * rate + 0.5, phase)
+    bob = floats & ((doing == int(Doing.PUSH)) | (doing == int(Doing.SPIN)))
+    curves = curves.sway(2, torch.where(bob, 0.25 * size, 0.0), 0.6 * rate + 0.5, phase)
+    curves = choose(doing == int(Doing.START_STOP), ease(zero, whole, first, last), curves)
+    return choose(doing == int(Doing.BOUNCE), bounce(zero, high, begin, bounces=3), curves)
 
 
 def rolling(curves: Curves, radius: Float[Tensor, "*b"], which: Bool[Tensor, "*b"]) -> Curves:

@@ -9,8 +9,9 @@ from torch import Tensor
 from worldline.synth.generator.draw import Draws
 from worldline.synth.generator.stage import Stage
 
-TRIES = 8
-MOMENTS = 4  # of a way, at which it is held against the others'
+TRIES = 6
+MOMENTS = 3  # of a way, at which it is held against the others'
+FREE = 0.15  # of its radius: the first try with so much room is as good as any
 CROWDED = -0.6  # of its radius: what overlaps others by more is left out
 
 
@@ -33,29 +34,29 @@ def place(
     way: Float[Tensor, "B O"],
     depth: Float[Tensor, "B F"],
 ) -> Spots:
-    """Ways of at most ``way`` metres for discs of ``radius``; the first F stand at walls, ``depth`` off.
+    """Ways of at most ``way`` metres for discs of ``radius``; F stand at walls, ``depth`` off.
 
     What is placed first has the better choice.
     """
-    B, O = active.shape
+    B, count = active.shape
     starts, ends = _tries(draw, stage, radius, way, depth)
     u = torch.linspace(0, 1, MOMENTS, dtype=torch.float64)[:, None]
     paths = starts[..., None, :] + u * (ends - starts)[..., None, :]  # [B, O, TRIES, MOMENTS, 2]
-    chosen = paths.new_zeros(B, O, MOMENTS, 2)
-    reach = torch.where(active, radius, -torch.inf)
-    best = torch.zeros(B, O, dtype=torch.long)
-    clear = torch.zeros(B, O).double()
+    paths, size = paths.float(), radius.float()
+    reach = torch.full_like(size, -torch.inf)
+    chosen = paths.new_zeros(B, 1, MOMENTS, count, 2)
+    best, clear = torch.zeros(B, count, dtype=torch.long), torch.full_like(size, FREE)
     row = torch.arange(B)
-    for o in range(O):
-        gap = paths[:, o, :, :, None] - chosen[:, None, :o].transpose(2, 3)
-        apart = torch.hypot(gap[..., 0], gap[..., 1]) - reach[:, None, None, :o]
-        nearest = apart.flatten(2).amin(dim=2) if o else paths.new_full((B, TRIES), torch.inf)
-        room = (nearest - radius[:, o, None]) / radius[:, o, None]
-        # enough is enough: the first try with room is as good as any later one
-        clear[:, o], best[:, o] = room.clamp_max(0.15).max(dim=1)
-        chosen[:, o] = paths[row, o, best[:, o]]
+    for o in range(count):
+        room = torch.full((B, TRIES), FREE)
+        if o:
+            gap = (paths[:, o, :, :, None] - chosen[..., :o, :]).square().sum(dim=-1).sqrt()
+            nearest = (gap - reach[:, None, None, :o]).flatten(2).amin(dim=2)
+            room = (nearest / size[:, o, None] - 1).clamp_max(FREE)
+        clear[:, o], best[:, o] = room.max(dim=1)
+        chosen[:, 0, :, o] = paths[row, o, best[:, o]]
         alone = active[:, o] & (clear[:, o] > CROWDED)
-        reach[:, o] = torch.where(alone, radius[:, o], -torch.inf)
+        reach[:, o] = torch.where(alone, size[:, o], -torch.inf)
     index = best[..., None, None].expand(-1, -1, 1, 2)
     return Spots(starts.gather(2, index)[:, :, 0], ends.gather(2, index)[:, :, 0], clear)
 
@@ -64,10 +65,10 @@ def _tries(
     draw: Draws, stage: Stage, radius: Tensor, way: Tensor, depth: Tensor
 ) -> tuple[Float[Tensor, "B O R 2"], Float[Tensor, "B O R 2"]]:
     """Starts and ends that are in the arena, whole discs and all."""
-    O = radius.shape[1]
+    count = radius.shape[1]
     inner = (stage.arena[:, None] - radius[..., None]).clamp_min(0)[:, :, None]
-    start = inner * draw.uniform(O, TRIES, 2, low=-1.0)
-    towards = inner * draw.uniform(O, TRIES, 2, low=-1.0) - start
+    start = inner * draw.uniform(count, TRIES, 2, low=-1.0)
+    towards = inner * draw.uniform(count, TRIES, 2, low=-1.0) - start
     length = torch.hypot(towards[..., 0], towards[..., 1]).clamp_min(1e-6)
     end = start + towards * (way[..., None] / length).clamp_max(1)[..., None]
     F = depth.shape[1]

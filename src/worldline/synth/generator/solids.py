@@ -46,7 +46,7 @@ def solids(
     late: Float[Tensor, "B P"],
 ) -> Solids:
     """Shapes of about ``size`` metres; bodies that are ``moving`` deform, from ``late`` on."""
-    B, P = size.shape
+    P = size.shape[1]
     half, ball = _half(draw, layout, size)
     lying = draw.chance(0.35, P) & _mask(layout, Kind.CYLINDER, Kind.TORUS)
     lie = torch.where(lying[..., None, None], _QUARTER_X, torch.eye(3).double())

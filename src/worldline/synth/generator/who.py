@@ -34,13 +34,13 @@ class Cast(NamedTuple):
 
 def cast(draw: Draws, mix: Mix, layout: Layout, stage: Stage) -> Cast:
     """Who is there, and who moves."""
-    F, G, P, O = layout.furniture, layout.figures, len(layout.solids), layout.objects
+    F, G, P, count = layout.furniture, layout.figures, len(layout.solids), layout.objects
     low, high = mix.objects
-    number = draw.spread(1, low=low - 0.4, high=min(high, O) + 0.4).round()
-    active = draw.uniform(O).argsort(dim=1).argsort(dim=1) < number
+    number = draw.spread(1, low=low - 0.4, high=min(high, count) + 0.4).round()
+    active = draw.uniform(count).argsort(dim=1).argsort(dim=1) < number
     floats = draw.chance(mix.floating, P)
     lively = draw.uniform(1, low=mix.moving[0], high=mix.moving[1])
-    wish = torch.where(active, draw.uniform(O), 2.0)
+    wish = torch.where(active, draw.uniform(count), 2.0)
     wish[:, :F] = 2.0
     moving = (wish < lively) | ((wish == wish.amin(dim=1, keepdim=True)) & (wish < 2))
     moving = moving & (mix.moving[1] > 0)
@@ -50,7 +50,7 @@ def cast(draw: Draws, mix: Mix, layout: Layout, stage: Stage) -> Cast:
     soft = torch.tensor([kind is Kind.BODY for kind in layout.solids])
     still = soft & draw.chance(0.5, P)
     doing = torch.where(still | ~moving[:, F + G :], int(Doing.REST), doing)
-    size = draw.spread(O, low=mix.size[0], high=mix.size[1]) * stage.scale[:, None]
+    size = draw.spread(count, low=mix.size[0], high=mix.size[1]) * stage.scale[:, None]
     size = size * (14 / number).clamp(0.5, 1.0).sqrt()
     figure = draw.spread(G, low=0.22, high=0.5) * stage.scale[:, None]
     human = draw.uniform(G, low=0.9, high=1.8)
@@ -65,7 +65,7 @@ def cast(draw: Draws, mix: Mix, layout: Layout, stage: Stage) -> Cast:
     size[:, :F] = torch.where(desk, stage.scale[:, None] / parts.TOP, size[:, :F])
     active[:, :F] |= desk
     figure = draw.choice(parts.FIGURE_WEIGHTS, G)
-    speed = draw.spread(O, low=mix.speed[0], high=mix.speed[1])
+    speed = draw.spread(count, low=mix.speed[0], high=mix.speed[1])
     pace = 0.2 * speed * stage.scale[:, None]
     return Cast(active, moving, size, pace, doing, piece, figure, floats)
 
