@@ -220,9 +220,7 @@ def _abs_rel(truth: Truth, depth: np.ndarray, mask: np.ndarray, scale: float) ->
     return depth_errors(depth, truth.depth, mask, alignment=scale).abs_rel
 
 
-def _motion_errors(
-    truth: Truth, scene: SceneLike, alignment: Similarity
-) -> tuple[float, float]:
+def _motion_errors(truth: Truth, scene: SceneLike, alignment: Similarity) -> tuple[float, float]:
     """Mean end-point error of the scene's displacements and of zero, over truly moving pixels."""
     errors, lengths = [np.zeros(0)], [np.zeros(0)]
     for i, j in _pairs(len(truth)):
