@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from worldline.errors import InputError
-from worldline.evaluation.reconstruction import evaluate_against
+from worldline.evaluation.reconstruction import SceneTruth, evaluate_against
+from worldline.scene import Cameras, Scene, StillField
 from worldline.synth.demo import demo_truth
 
 
@@ -89,3 +90,26 @@ def test_another_size_is_refused(truth):
     scene.cameras.intrinsics = scene.cameras.intrinsics[:1]
     with pytest.raises(InputError, match="Intrinsics"):
         evaluate_against(truth, scene)
+
+
+def test_a_scene_can_be_the_truth_with_a_zooming_lens_and_a_sky():
+    count, height, width = 13, 6, 8
+    poses, lenses = np.tile(np.eye(4), (count, 1, 1)), np.tile(np.eye(3), (count, 1, 1))
+    poses[:, 0, 3] = np.arange(count)
+    lenses[:, 0, 0] = lenses[:, 1, 1] = np.linspace(10, 20, count)
+    depth = np.full((count, height, width), 5.0, np.float32)
+    depth[:, :2] = np.nan
+    scene = Scene(
+        frames=np.zeros((count, height, width, 3), np.uint8),
+        times=np.arange(count) / 10,
+        cameras=Cameras(poses, lenses, np.ones(count, bool), np.zeros(count)),
+        depth=depth,
+        confidence=np.ones_like(depth),
+        dynamic=np.zeros_like(depth),
+        motion=StillField(height, width),
+        original_size=(width, height),
+    )
+    errors = evaluate_against(SceneTruth(scene), scene)
+    assert errors.focal_error_percent == 0 and errors.ate_percent < 1e-9
+    assert errors.depth_absrel_static_measured < 1e-6 and errors.static_measured_share == 1
+    assert np.isnan(errors.displacement_epe_moving) and np.isnan(errors.depth_absrel_moving)

@@ -53,6 +53,7 @@ def _verbs() -> dict[str, Callable[..., Any]]:
     from worldline.cli.info import info
     from worldline.cli.reconstruct import reconstruct
     from worldline.cli.report import report
+    from worldline.cli.synth import synth
     from worldline.cli.view import view
 
     return {
@@ -64,4 +65,5 @@ def _verbs() -> dict[str, Callable[..., Any]]:
         "export": export,
         "doctor": doctor,
         "demo": demo,
+        "synth": synth,
     }

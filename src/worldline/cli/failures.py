@@ -55,7 +55,9 @@ def report_failure(error: BaseException, arguments: list[str]) -> int:
         # nobody reads any more (`| head`); Python's own flush at the end must not fail either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    failure = explain(error, resumable=arguments[:1] != [] and arguments[0] in RESUMABLE)
+    resumable = arguments[:1] != [] and arguments[0] in RESUMABLE
+    sharded = any(argument.partition("=")[0] == "--shards" for argument in arguments)
+    failure = explain(error, resumable=resumable or sharded)
     if failure.bug:
         errors().print("".join(traceback.format_exception(error)).rstrip())
     errors().print(f"worldline: {failure.message}")

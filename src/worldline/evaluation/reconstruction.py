@@ -19,7 +19,7 @@ from worldline.evaluation.trajectory import (
     rmse,
     trajectory_errors,
 )
-from worldline.synth.demo import DemoTruth
+from worldline.scene import Scene
 
 STRIDE = 6  # frames between the sources of the motion that is compared
 REACHES = (6, 12)  # how many frames away, either way, it is compared
@@ -63,6 +63,67 @@ class SceneLike(Protocol):
         """World motion [H, W, 3] of frame i's points until frame ``at``."""
 
 
+@runtime_checkable
+class Truth(Protocol):
+    """What is asked of the truth of N frames (a ``DemoTruth``; a true scene, as ``SceneTruth``)."""
+
+    @property
+    def depth(self) -> np.ndarray:
+        """Z-depth [N, H, W]; NaN: nothing is seen."""
+
+    @property
+    def dynamic(self) -> np.ndarray:
+        """Whether a pixel's point moves, bool [N, H, W]."""
+
+    @property
+    def world_from_camera(self) -> np.ndarray:
+        """Rigid poses [N, 4, 4]."""
+
+    @property
+    def intrinsics(self) -> np.ndarray:
+        """Pinhole matrices in pixels, one [3, 3] or [N, 3, 3]."""
+
+    def displacement(self, i: int, at: int) -> np.ndarray:
+        """World motion [H, W, 3] of frame i's points until frame ``at``."""
+
+    def __len__(self) -> int:
+        """N."""
+
+
+@dataclass(frozen=True)
+class SceneTruth:
+    """A scene that is the truth, such as a synthetic clip's, as a ``Truth``."""
+
+    scene: Scene
+
+    @property
+    def depth(self) -> np.ndarray:
+        """Its depth."""
+        return np.asarray(self.scene.depth)
+
+    @property
+    def dynamic(self) -> np.ndarray:
+        """What surely moves."""
+        return np.asarray(self.scene.dynamic) > 0.5
+
+    @property
+    def world_from_camera(self) -> np.ndarray:
+        """Its cameras' poses."""
+        return np.asarray(self.scene.cameras.world_from_camera)
+
+    @property
+    def intrinsics(self) -> np.ndarray:
+        """Its cameras' lenses."""
+        return np.asarray(self.scene.cameras.intrinsics)
+
+    def displacement(self, i: int, at: int) -> np.ndarray:
+        """Its motion."""
+        return self.scene.displacement(i, at).astype(np.float64)
+
+    def __len__(self) -> int:
+        return len(self.scene)
+
+
 @dataclass(frozen=True)
 class SceneErrors:
     """What ``evaluate_against`` found; NaN where there was nothing to compare."""
@@ -78,7 +139,7 @@ class SceneErrors:
     displacement_epe_zero: float  # the same for the answer "nothing moves"
 
 
-def evaluate_against(truth: DemoTruth, scene: SceneLike) -> SceneErrors:
+def evaluate_against(truth: Truth, scene: SceneLike) -> SceneErrors:
     """Compares a scene with the truth of the same frames at the same size.
 
     One Sim(3), that of the camera positions, carries everything over: its scale multiplies the
@@ -94,7 +155,7 @@ def evaluate_against(truth: DemoTruth, scene: SceneLike) -> SceneErrors:
     poses = np.asarray(scene.cameras.world_from_camera, np.float64)
     depth, measured = np.asarray(scene.depth), np.asarray(scene.confidence) > 0
     alignment = _alignment(truth, scene)
-    static = ~truth.dynamic
+    static = ~truth.dynamic & np.isfinite(truth.depth)
     epe, epe_zero = _motion_errors(truth, scene, alignment)
     return SceneErrors(
         ate_percent=_path_error(truth, scene),
@@ -109,7 +170,7 @@ def evaluate_against(truth: DemoTruth, scene: SceneLike) -> SceneErrors:
     )
 
 
-def _check_shapes(truth: DemoTruth, scene: SceneLike) -> None:
+def _check_shapes(truth: Truth, scene: SceneLike) -> None:
     same_shape("Depth", scene.depth, truth.depth)
     same_shape("Confidence", scene.confidence, truth.depth)
     same_shape("Dynamic mask", scene.dynamic, truth.dynamic)
@@ -118,13 +179,13 @@ def _check_shapes(truth: DemoTruth, scene: SceneLike) -> None:
     same_shape("Intrinsics", scene.cameras.intrinsics, intrinsics)
 
 
-def _extends(truth: DemoTruth, scene: SceneLike) -> bool:
+def _extends(truth: Truth, scene: SceneLike) -> bool:
     """Whether both camera paths are long enough to align one to the other."""
     paths = (truth.world_from_camera, truth.depth), (scene.cameras.world_from_camera, scene.depth)
     return all(path_length(path) > STILL * np.nanmedian(depth) for path, depth in paths)
 
 
-def _alignment(truth: DemoTruth, scene: SceneLike) -> Similarity:
+def _alignment(truth: Truth, scene: SceneLike) -> Similarity:
     poses = np.asarray(scene.cameras.world_from_camera, np.float64)
     if _extends(truth, scene):
         return align(poses, truth.world_from_camera)
@@ -134,34 +195,32 @@ def _alignment(truth: DemoTruth, scene: SceneLike) -> Similarity:
     return Similarity(scale, rotation, offset)
 
 
-def _path_error(truth: DemoTruth, scene: SceneLike) -> float:
+def _path_error(truth: Truth, scene: SceneLike) -> float:
     if not _extends(truth, scene):
         return float("nan")
     poses = np.asarray(scene.cameras.world_from_camera, np.float64)
     return trajectory_errors(poses, truth.world_from_camera).ate_percent
 
 
-def _turn_error(truth: DemoTruth, poses: Float[np.ndarray, "N 4 4"]) -> float:
+def _turn_error(truth: Truth, poses: Float[np.ndarray, "N 4 4"]) -> float:
     """Needs no alignment, so it also judges a camera that only turns."""
     return rmse(relative_errors(poses, truth.world_from_camera)[1]) if len(truth) > 1 else np.nan
 
 
-def _focal_error(truth: DemoTruth, scene: SceneLike) -> float:
+def _focal_error(truth: Truth, scene: SceneLike) -> float:
     """Over both axes and all frames."""
     focal = np.diagonal(np.asarray(scene.cameras.intrinsics), axis1=1, axis2=2)[:, :2]
-    true = np.diagonal(truth.intrinsics)[:2]
+    true = np.diagonal(truth.intrinsics, axis1=-2, axis2=-1)[..., :2]
     return 100 * float(np.mean(np.abs(focal - true) / true))
 
 
-def _abs_rel(truth: DemoTruth, depth: np.ndarray, mask: np.ndarray, scale: float) -> float:
+def _abs_rel(truth: Truth, depth: np.ndarray, mask: np.ndarray, scale: float) -> float:
     if not (mask & np.isfinite(depth)).any():
         return float("nan")
     return depth_errors(depth, truth.depth, mask, alignment=scale).abs_rel
 
 
-def _motion_errors(
-    truth: DemoTruth, scene: SceneLike, alignment: Similarity
-) -> tuple[float, float]:
+def _motion_errors(truth: Truth, scene: SceneLike, alignment: Similarity) -> tuple[float, float]:
     """Mean end-point error of the scene's displacements and of zero, over truly moving pixels."""
     errors, lengths = [np.zeros(0)], [np.zeros(0)]
     for i, j in _pairs(len(truth)):

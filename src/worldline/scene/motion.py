@@ -4,6 +4,7 @@ The contract is 4RC's eq. 2, P_i^{t_i -> tau} = P_i^{t_i} + dP_i^{t_i -> tau}: a
 answers the displacement dP, in world axes and scene units, for the pixels that were asked.
 """
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
@@ -64,6 +65,7 @@ class MotionField(Protocol):
 Loader = Callable[[dict[str, np.ndarray]], MotionField]
 _F = TypeVar("_F", bound=Callable[..., Any])
 _LOADERS: dict[str, Loader] = {}
+_HOMES = {"world": "worldline.synth.world_field"}  # of kinds that stand above this floor
 
 
 def register(kind: str) -> Callable[[_F], _F]:
@@ -77,7 +79,12 @@ def register(kind: str) -> Callable[[_F], _F]:
 
 
 def load_field(kind: str, arrays: dict[str, np.ndarray]) -> MotionField:
-    """The motion field that `arrays` describe. Raises InputError for a kind nobody registered."""
+    """The motion field that `arrays` describe. Raises InputError for a kind nobody registered.
+
+    Kinds of the package's own upper floors are imported when a scene first names them.
+    """
+    if kind not in _LOADERS and kind in _HOMES:
+        importlib.import_module(_HOMES[kind])
     if kind not in _LOADERS:
         raise InputError(
             f"this scene's motion is of kind {kind!r}, which is not loaded (known: "

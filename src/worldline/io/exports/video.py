@@ -6,9 +6,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
 from jaxtyping import UInt8
 
+from worldline.io.encoder import add_stream, picture
 from worldline.io.exports.clouds import frame_rate
 from worldline.io.exports.registry import Choices
 from worldline.io.sheet import depth_colours, frame_row
@@ -17,7 +17,6 @@ from worldline.scene.store import atomic_file
 
 _WIDTH = 480  # px of each of the four pictures, less if the frames are smaller
 _TICK = Fraction(1, 90_000)  # of a second, in which a frame's time is given
-_BT709 = 1  # H.264's number of its primaries and transfer
 _QUALITY = {"crf": "18", "preset": "medium"}
 
 
@@ -32,11 +31,13 @@ def export_video(scene: Scene, path: Path, _choices: Choices) -> None:
     rows = (_even(frame_row(scene, i, colours, width)) for i in range(len(scene)))
     first = next(rows)
     with atomic_file(path) as partial, av.open(str(partial), "w", format="mp4") as container:
-        stream = _add_stream(container, frame_rate(scene.times), first)
+        size = first.shape[1], first.shape[0]
+        stream = add_stream(container, frame_rate(scene.times), size, _QUALITY)
+        stream.codec_context.time_base = _TICK
         for row, tick in zip(chain([first], rows), lasts, strict=True):
-            picture = _picture(row)
-            picture.pts, picture.time_base = tick, _TICK
-            _mux(container, stream.encode(picture), lasts)
+            shown = picture(row)
+            shown.pts, shown.time_base = tick, _TICK
+            _mux(container, stream.encode(shown), lasts)
         _mux(container, stream.encode(None), lasts)
 
 
@@ -54,26 +55,6 @@ def _mux(
         if packet.pts is not None:
             packet.duration = lasts[packet.pts]  # else the last frame would last no time at all
         container.mux(packet)
-
-
-def _add_stream(
-    container: av.container.OutputContainer, rate: Fraction, row: UInt8[np.ndarray, "h w 3"]
-) -> av.VideoStream:
-    stream = container.add_stream("libx264", rate=rate, options=_QUALITY)
-    stream.height, stream.width = row.shape[:2]
-    stream.pix_fmt = "yuv420p"
-    context = stream.codec_context
-    context.time_base = _TICK
-    # Told in the file, since players guess BT.601 or BT.709 by the picture's size.
-    context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
-    context.color_primaries = context.color_trc = _BT709
-    return stream
-
-
-def _picture(rgb: UInt8[np.ndarray, "h w 3"]) -> av.VideoFrame:
-    return av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
-        format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-    )
 
 
 def _even(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
