@@ -10,7 +10,7 @@ def test_the_table_has_medians_rungs_and_failures():
         "fast-2": known | {"ate_percent": 4.0, "mask_iou": None, "true_camera": "rotation"},
         "mostly-dynamic-1": {"error": "ReconstructionError: too dark"},
     }
-    _, _, fast, dynamic, failed = report(entries).splitlines()
+    _, _, dynamic, fast, failed = report(entries).splitlines()
     assert fast.startswith("| fast | 2 of 2 | free, free (is rotation) | 3.00 |")
     assert "| 1.000 |" in fast
     assert dynamic.startswith("| mostly-dynamic | 0 of 1 |  | - |")

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,6 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int32, Num, UInt8
 from torch import Tensor
 
-import worldline
 from worldline.errors import InputError
 from worldline.geometry.projection import invert, transform
 from worldline.io.lens import undistort
@@ -268,7 +268,7 @@ def record_clip(
     origin = {
         "system": "synth",
         "source": "synthetic world",
-        "worldline": worldline.__version__,
+        "worldline": version("worldline"),
         "fingerprint": fingerprint(world, cameras),
         "intrinsics_source": "given",
     }

@@ -17,12 +17,12 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-import worldline
 from worldline.errors import InputError
 from worldline.io.encoder import check_even
 from worldline.scene.store import atomic_file, to_json
@@ -48,7 +48,7 @@ class Recipe:
 
     def key(self) -> str:
         """A hash that changes with whatever changes the clips."""
-        told = json.dumps([asdict(self), VERSION, worldline.__version__], sort_keys=True)
+        told = json.dumps([asdict(self), VERSION, version("worldline")], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

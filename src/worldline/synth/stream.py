@@ -85,15 +85,14 @@ class SyntheticWorlds:
         device: torch.device | str = "cpu",
         samples: int = 1,
         sensor: str | Sensor | None = None,
-        compile: bool = False,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
         """Batches of ``batch`` clips of ``frames`` pictures of ``size`` (width, height).
 
         ``rate`` is in frames a second; ``samples``² rays make a pixel's colour; ``sensor`` (or its
-        name in SENSORS) draws faults of the pictures from each seed; without one, ``compile`` fuses
-        the renderer's kernels (a minute to start). Raises InputError for choices without sense.
+        name in SENSORS) draws faults of the pictures from each seed. Raises InputError for choices
+        without sense.
         """
         self._seeds = split_range(split)
         if isinstance(mix, str) and mix not in MIXES:
@@ -110,7 +109,7 @@ class SyntheticWorlds:
         self._sensor = SENSORS[sensor] if isinstance(sensor, str) else sensor
         self._batch, self._share = batch, (rank, ranks)
         self._size, self._frames, self._rate = size, frames, float(rate)
-        self._samples, self._compile = samples, compile
+        self._samples = samples
         self._device = torch.device(device)
         self._position = 0
 
@@ -133,7 +132,7 @@ class SyntheticWorlds:
     def _taken(self, world: World, cameras: Cameras, seeds: list[int]) -> Recording:
         if self._sensor is not None:
             return record(world, cameras, self._sensor, seeds, samples=self._samples)
-        seen = render(world, cameras, samples=self._samples, compile=self._compile)
+        seen = render(world, cameras, samples=self._samples)
         return Recording(seen, torch.zeros(len(seeds), 2, device=self._device))
 
     def state_dict(self) -> dict[str, Any]:
