@@ -105,7 +105,7 @@ def _joints(place: Stage, what: Things, layout: Layout) -> Joints:
     B, slots = len(place.scale), what.slots
     middle = place.floor + place.room[:, 2]
     # beyond the hills, the plain that they stand on
-    low = -1.02 * place.terrain.amplitude.sum(dim=-1)[:, 0]
+    low = -1.02 * place.terrain.amplitude.sum(dim=-2)[:, 0, 0]
     up = torch.stack([middle, low, torch.zeros_like(low)], dim=1)[:, : len(layout.backdrops)]
     backs = rest(torch.nn.functional.pad(up[..., None], (2, 0)))
     still = torch.eye(4).double().expand(B, len(layout.backdrops), 4, 4)

@@ -72,7 +72,7 @@ def _hills(draw: Draws, hilly: Tensor, scale: Tensor) -> Terrain:
     amplitude = torch.where(hilly[:, None], steep * length, 0.0)
     phase = draw.uniform(WAVES, high=2 * torch.pi)
     extent = FAR * scale[:, None].expand(-1, 2)
-    return Terrain(*(x[:, None] for x in (wave, amplitude, phase, extent)))
+    return Terrain(*(x[:, None, ..., None] for x in (wave, amplitude, phase, extent)))
 
 
 def light(draw: Draws, place: Stage) -> Light:
