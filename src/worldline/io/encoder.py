@@ -1,6 +1,6 @@
 """Video out: H.264 that every player shows, and whose colours it gets right."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -20,18 +20,21 @@ def write_video(
     frames: Iterable[UInt8[np.ndarray, "H W 3"]],
     size: tuple[int, int],
     rate: Fraction,
-    quality: int = 12,
+    quality: float = 12.0,
+    options: Mapping[str, str] | None = None,
 ) -> None:
     """Encode frames of one size (width, height) as an mp4 of constant rate.
 
-    ``quality`` is x264's: 0 is without loss, 18 hard to tell from it, 28 visibly coded. The same
-    frames give the same bytes on one machine. Raises InputError for a size that is not even.
+    ``quality`` is x264's rate factor: 0 is without loss, 18 hard to tell from it, 28 visibly coded;
+    ``options`` are more of its settings. The same frames give the same bytes on one machine.
+    Raises InputError for a size that is not even.
     """
     check_even(size)
     where = str(target) if isinstance(target, Path) else target
     with av.open(where, "w", format="mp4") as container:
         # with several threads, the encoder's choices would depend on how many cores there are
-        stream = add_stream(container, rate, size, {"crf": str(quality), "threads": "1"})
+        settings = {"crf": f"{quality:g}", "threads": "1", **(options or {})}
+        stream = add_stream(container, rate, size, settings)
         for frame in frames:
             container.mux(stream.encode(picture(frame)))
         container.mux(stream.encode(None))

@@ -7,10 +7,12 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
+from worldline.io.encoder import write_video
+
 CONTAINER = "mp4"
-# x264 cuts its work, and so its pictures, by the number of threads; and in choosing B-frames it
-# reads past small pictures, so that the same frames came out in several ways. Phones use none.
-REPEATABLE = {"preset": "veryfast", "threads": "1", "bf": "0"}
+# in choosing B-frames, x264 reads past small pictures, so that the same frames came out in several
+# ways; phones use none
+SETTINGS = {"preset": "veryfast", "bf": "0"}
 
 
 def compressed(
@@ -20,25 +22,13 @@ def compressed(
 
     ``rate`` in frames per second. The same frames are the same again with the same x264.
     """
-    file = io.BytesIO()
-    _encode(file, _even(frames), crf, rate)
+    file, even = io.BytesIO(), _even(frames)
+    size = even.shape[2], even.shape[1]
+    write_video(file, even, size, Fraction(rate).limit_denominator(1001), round(crf, 2), SETTINGS)
     file.seek(0)
     with av.open(file, "r", format=CONTAINER) as container:
         read = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     return np.stack(read)[:, : frames.shape[1], : frames.shape[2]]
-
-
-def _encode(
-    file: io.BytesIO, frames: UInt8[np.ndarray, "N H W 3"], crf: float, rate: float
-) -> None:
-    with av.open(file, "w", format=CONTAINER) as container:
-        stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": f"{crf:.2f}", **REPEATABLE}
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
 
 
 def _even(frames: UInt8[np.ndarray, "N H W 3"]) -> UInt8[np.ndarray, "N H2 W2 3"]:

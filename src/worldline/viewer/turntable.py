@@ -1,19 +1,20 @@
 """A short video that sways around the scene while its time passes."""
 
 from collections.abc import Iterable, Iterator
-from io import BufferedIOBase
+from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 
-import av
 import numpy as np
 from jaxtyping import UInt8
 
+from worldline.io.encoder import write_video
 from worldline.render import View
 from worldline.scene import Gathering, Scene
 from worldline.scene.store import atomic_file
 from worldline.viewer.placement import orbit, place
 
-RATE = 24
+RATE, QUALITY = 24, 18.0
 SIZE = (960, 540)  # width, height
 _FIELD_OF_VIEW = np.radians(45)  # vertical
 
@@ -25,23 +26,17 @@ def write_turntable(
 
     Raises StorageError when the disk refuses.
     """
-    with atomic_file(path) as partial, partial.open("wb") as file:
-        encode(file, _pictures(scene, count, max_points), SIZE)
+    with atomic_file(path) as partial:
+        encode(partial, _pictures(scene, count, max_points), SIZE)
 
 
 def encode(
-    file: BufferedIOBase, pictures: Iterable[UInt8[np.ndarray, "H W 3"]], size: tuple[int, int]
+    target: Path | BytesIO, pictures: Iterable[UInt8[np.ndarray, "H W 3"]], size: tuple[int, int]
 ) -> None:
-    """Encode pictures of one size (width, height) as H.264 in an mp4; odd last lines are cut."""
+    """Encode pictures of one size (width, height) as an mp4; odd last lines are cut."""
     width, height = (side // 2 * 2 for side in size)
-    with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=RATE)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"crf": "18"}
-        for picture in pictures:
-            even = np.ascontiguousarray(picture[:height, :width])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
-        container.mux(stream.encode())
+    even = (np.ascontiguousarray(picture[:height, :width]) for picture in pictures)
+    write_video(target, even, (width, height), Fraction(RATE), QUALITY)
 
 
 def times_of(scene: Scene, count: int) -> list[int]:
