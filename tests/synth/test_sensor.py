@@ -102,6 +102,9 @@ def test_no_effect_touches_the_truth_nor_what_other_effects_draw(name):
 def test_the_same_seed_is_the_same_clip_and_another_is_another(name):
     w, c = world(), cameras()
     sensor = dataclasses.replace(SENSORS[name], passes=2, bands=4)
+    raw = dataclasses.replace(sensor, crf=(0.0, 0.0))
+    uncoded = [record(w, c, raw, [7]).rendering.rgb for _ in range(2)]
+    assert torch.equal(*uncoded), "before any encoder"
     first, again, other = (record(w, c, sensor, [seed]).rendering.rgb for seed in (7, 7, 8))
     assert torch.equal(first, again)
     assert torch.equal(first, other) == (name == "ideal")

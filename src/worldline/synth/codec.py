@@ -10,9 +10,16 @@ from jaxtyping import UInt8
 from worldline.io.encoder import write_video
 
 CONTAINER = "mp4"
-# in choosing B-frames, x264 reads past small pictures, so that the same frames came out in several
-# ways; phones use none
-SETTINGS = {"preset": "veryfast", "bf": "0"}
+# As a phone's encoder, which knows no frame to come. x264's look ahead (for B-frames, and for where
+# to spend its bits) was not the same from run to run on some CPUs.
+SETTINGS = {
+    "preset": "veryfast",
+    "bf": "0",
+    "rc-lookahead": "0",
+    "mbtree": "0",
+    "weightp": "none",
+    "sc_threshold": "0",
+}
 
 
 def compressed(
@@ -27,6 +34,7 @@ def compressed(
     write_video(file, even, size, Fraction(rate).limit_denominator(1001), round(crf, 2), SETTINGS)
     file.seek(0)
     with av.open(file, "r", format=CONTAINER) as container:
+        container.streams.video[0].codec_context.thread_count = 1  # clips are read side by side
         read = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     return np.stack(read)[:, : frames.shape[1], : frames.shape[2]]
 
