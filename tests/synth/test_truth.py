@@ -6,10 +6,12 @@ import pytest
 import torch
 import zoo
 
+import worldline.synth.cast as cast_module
 from worldline.geometry.projection import invert, project
 from worldline.synth import trees
 from worldline.synth.cast import Rays, cast
 from worldline.synth.fields import distance
+from worldline.synth.generator import MIXES, generate
 from worldline.synth.render import render
 from worldline.synth.samples import surface_points
 from worldline.synth.shapes import MARCHED, Kind, value
@@ -292,3 +294,30 @@ def test_cuda_gives_the_same_picture(world, cameras, seen):
     assert (here.depth - seen.depth).abs().nan_to_num().le(1e-3).float().mean() > 0.999
     assert (here.rgb - seen.rgb).abs().amax(dim=-1).le(1e-3).float().mean() > 0.99
     assert (here.instance == seen.instance).float().mean() > 0.999
+
+
+def test_culling_leaves_out_nothing_that_is_met(world, cameras, seen, monkeypatch):
+    points = pointmap(world, seen, 1, cameras.times[:, [3]])[:, 0].flatten(1, 2)
+    found = [*vars(seen).values(), visible(world, cameras, points)]
+    touching = []
+
+    def everything(bounds, snapshot, frame):
+        touching.append(touch(bounds, snapshot, frame).float().mean().item())
+        return torch.ones(len(frame), len(snapshot.kinds), dtype=torch.bool)
+
+    touch = cast_module._Bounds.touch
+    monkeypatch.setattr(cast_module._Bounds, "touch", everything)
+    again = render(world, cameras)
+    whole = [*vars(again).values(), visible(world, cameras, points)]
+    for one, other in zip(found, whole, strict=True):
+        assert torch.equal(one, other)
+    assert max(touching) < 0.6  # it does leave out most
+
+
+def test_a_clip_is_the_same_to_the_bit_whatever_is_rendered_beside_it():
+    seeds, options = (12, 19, 22), {"size": (72, 54), "frames": 2}
+    together = render(*generate(seeds, MIXES["train"], **options))
+    for b, seed in enumerate(seeds):
+        alone = render(*generate([seed], MIXES["train"], **options))
+        for name, own in vars(alone).items():
+            assert torch.equal(own[0], vars(together)[name][b]), (seed, name)

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 TILE = 256  # pixels: the rays that are culled, and kept in memory, together
@@ -99,12 +99,25 @@ class Tiling:
         tiles = torch.stack([x, y]).reshape(2, down, h, across, w)
         return tiles.permute(1, 3, 0, 2, 4).reshape(len(self), 2, h * w)
 
-    def picture(self, tiles: Tensor) -> Tensor:
-        """Values [F * G, T, ...] of all tiles as pictures [F, H, W, ...]."""
-        (width, height), (w, h), (across, down) = self.size, self.tile, self.grid
-        rest = tiles.shape[2:]
-        parts = tiles.reshape(-1, down, across, h, w, *rest).transpose(2, 3)
-        return parts.reshape(-1, down * h, across * w, *rest)[:, :height, :width]
+    def empty(
+        self, frames: int, dtype: torch.dtype, rest: tuple[int, ...], device: torch.device
+    ) -> Shaped[Tensor, "F H2 W2 *rest"]:
+        """Pictures to be filled by ``place``: as large as all tiles, before they are cut off."""
+        (w, h), (across, down) = self.tile, self.grid
+        return torch.empty(frames, down * h, across * w, *rest, dtype=dtype, device=device)
+
+    def place(
+        self,
+        pictures: Shaped[Tensor, "F H2 W2 *rest"],
+        part: slice,
+        tiles: Shaped[Tensor, "G T *rest"],
+    ) -> None:
+        """Put the values of some of all frames' tiles where they belong."""
+        (w, h), (across, down) = self.tile, self.grid
+        index = torch.arange(part.start, part.stop, device=tiles.device)
+        row = index // across
+        grid = pictures.unflatten(2, (across, w)).unflatten(1, (down, h)).transpose(2, 3)
+        grid[row // down, row % down, index % across] = tiles.unflatten(1, (h, w))
 
 
 def rays(

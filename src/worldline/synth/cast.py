@@ -1,8 +1,9 @@
 """Casts rays into worlds: what each meets first, and whether anything is in the way.
 
-Rays come in tiles of neighbours. A tile is tested against the balls that hold the objects, and only
-the pairs of a tile and an object within its reach are worked out, so the cost is what the objects
-cover and not objects times rays. Nothing here loops over worlds, moments, objects or rays.
+Rays come in tiles of neighbours. The planes around a tile are tested against the boxes that hold
+the objects, and only the pairs of a tile and an object within them are worked out, so the cost is
+what the objects cover and not objects times rays. Nothing here loops over worlds, moments, objects
+or rays.
 """
 
 from typing import NamedTuple
@@ -10,14 +11,16 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import normalize, one_hot
 
 from worldline.synth import trees
-from worldline.synth.chunks import slices
+from worldline.synth.chunks import padded, slices
 from worldline.synth.deformation import undeform
 from worldline.synth.fields import Body, Field, distance, march, tolerance
-from worldline.synth.shapes import MARCHED, OPEN, Kind, hit, normal
+from worldline.synth.shapes import MARCHED, OPEN, ROUND, Kind, hit, normal
 from worldline.synth.world import NOTHING, Snapshot
 
+ROUNDING = 1e-5  # of the numbers compared: culling never drops what is met
 STENCIL = 5  # tolerances of a field: the width of its finite differences
 
 
@@ -76,7 +79,7 @@ def blocked(
     """
     count, length = rays.shape
     parts = [
-        _nearest(snapshot, _some(rays, part), skip)[0] < limit
+        _pairs(snapshot, _some(rays, part), limit, skip).nearest() < limit
         for part in slices(count, length, rays.frame.device)
     ]
     return torch.cat(parts)
@@ -87,33 +90,47 @@ def _some(rays: Rays, part: slice) -> Rays:
 
 
 def _cast(snapshot: Snapshot, rays: Rays) -> Hits:
-    distance, instance = _nearest(snapshot, rays)
-    return _named(snapshot, rays, distance, instance)
+    pairs = _pairs(snapshot, rays)
+    distance = pairs.nearest()
+    return _named(snapshot, rays, distance, pairs.who(distance))
 
 
-def _nearest(
-    snapshot: Snapshot, rays: Rays, skip: tuple[Kind, ...] = ()
-) -> tuple[Float[Tensor, "G T"], Int[Tensor, "G T"]]:
-    """How far each ray goes, and the slot of what it meets there (-1: nothing)."""
-    near = _within_reach(snapshot.centre, snapshot.radius, rays)
-    near = near & snapshot.active[rays.frame]
+def _pairs(
+    snapshot: Snapshot, rays: Rays, limit: float = torch.inf, skip: tuple[Kind, ...] = ()
+) -> "_Pairs":
+    """Where the rays meet all objects that their tiles come near."""
+    near = _Bounds.of(rays, limit).touch(snapshot, rays.frame) & snapshot.active[rays.frame]
     near[:, [k for k, kind in enumerate(snapshot.kinds) if kind in skip]] = False
-    rank = near.cumsum(dim=1) - 1
-    most = max(int(near.sum(dim=1).max()), 1)
-    count, length = rays.shape
-    # each tile's objects stand in a column of their own
-    met = rays.origin.new_full((count, most, length), torch.inf)
-    owner = torch.full((count, most), NOTHING, device=near.device)
+    tile, slot = near.nonzero(as_tuple=True)  # the pairs of a tile stand together
+    met = rays.origin.new_empty(len(tile), rays.shape[1])
     for kind in dict.fromkeys(snapshot.kinds):
         slots = torch.tensor(snapshot.slots(kind), device=near.device)
-        tile, which = near[:, slots].nonzero(as_tuple=True)
-        if len(tile):
-            slot = slots[which]
-            column = rank[tile, slot]
-            met[tile, column] = _meet(snapshot, kind, rays, tile, slot, which)
-            owner[tile, column] = slot
-    distance, column = met.min(dim=1)
-    return distance, torch.where(distance.isfinite(), owner.gather(1, column), NOTHING)
+        own, which = (slot[:, None] == slots).nonzero(as_tuple=True)
+        if len(own):
+            met[own] = _meet(snapshot, kind, rays, tile[own], slot[own], which)
+    return _Pairs(tile, slot, met, near.sum(dim=1))
+
+
+class _Pairs(NamedTuple):
+    """Where the rays of tiles meet objects that are near, in order of the tiles."""
+
+    tile: Int[Tensor, " Q"]
+    slot: Int[Tensor, " Q"]
+    met: Float[Tensor, "Q T"]
+    many: Int[Tensor, " G"]
+
+    def nearest(self) -> Float[Tensor, "G T"]:
+        """How far each ray goes; inf: to nothing."""
+        return self._least(self.met)
+
+    def who(self, nearest: Float[Tensor, "G T"]) -> Int[Tensor, "G T"]:
+        """The slot of what each ray meets first (of equals, the lowest), or NOTHING."""
+        first = (self.met == nearest[self.tile]) & self.met.isfinite()
+        slot = self._least(torch.where(first, self.slot[:, None].to(self.met), torch.inf))
+        return torch.where(slot.isfinite(), slot, NOTHING).long()
+
+    def _least(self, values: Float[Tensor, "Q T"]) -> Float[Tensor, "G T"]:
+        return torch.segment_reduce(values, "min", lengths=self.many, initial=torch.inf)
 
 
 def _meet(
@@ -149,27 +166,65 @@ def _turned(place: Float[Tensor, "Q 3 4"], vector: Float[Tensor, "Q 3 P"]) -> Te
     )
 
 
-def _within_reach(
-    centre: Float[Tensor, "F K 3"], radius: Float[Tensor, "F K"], rays: Rays
-) -> Bool[Tensor, "G K"]:
-    """Which objects' balls touch the cone of directions from the ball of origins, per tile.
+class _Bounds(NamedTuple):
+    """Half spaces ``side · x >= least`` that hold all the rays of a tile."""
 
-    Conservative: a ray from anywhere in the origins' ball that hits a ball has a parallel from its
-    middle that hits the ball grown by its radius.
-    """
-    frame, origin, direction = rays
-    middle = 0.5 * (origin.amin(dim=-1) + origin.amax(dim=-1))
-    apart = (origin - middle[..., None]).square().sum(dim=1).amax(dim=-1).sqrt()
-    radius = radius[frame] + apart[:, None]
-    axis = torch.nn.functional.normalize(direction.mean(dim=-1), dim=1)
-    along = (axis[..., None] * direction).sum(dim=1)
-    spread = (along * direction.square().sum(dim=1).rsqrt()).amin(dim=-1).clamp(-1, 1).acos()
-    offset = centre[frame] - middle[:, None]
-    length = offset.norm(dim=-1).clamp_min(1e-9)
-    angle = ((offset * axis[:, None]).sum(dim=-1) / length).clamp(-1, 1).acos()
-    reach = (radius / length).clamp(max=1).asin()
-    # a thousandth of a radian for the rounding of acos near 1
-    return (angle <= spread[:, None] + reach + 1e-3) | (radius >= length)
+    side: Float[Tensor, "G S 3"]
+    least: Float[Tensor, "G S"]
+
+    @classmethod
+    def of(cls, rays: Rays, limit: float) -> "_Bounds":
+        """Two pairs of planes along the rays, one before their starts and one behind their ends.
+
+        Where rays of a tile are more than a right angle off their mean, they hold everything.
+        """
+        _, origin, direction = rays
+        ahead = normalize(direction.mean(dim=-1), dim=1)
+        # along a row of neighbours, which makes a pixel's tile as narrow as can be
+        neighbours = origin[..., :2] + direction[..., :2]
+        x, y = _across(ahead, neighbours[..., -1] - neighbours[..., 0])
+        way, right, down = (torch.stack([ahead, x, y], dim=1) @ direction).unbind(dim=1)
+        right, down = right / way, down / way
+        sides = [
+            x - right.amin(dim=-1, keepdim=True) * ahead,
+            right.amax(dim=-1, keepdim=True) * ahead - x,
+            y - down.amin(dim=-1, keepdim=True) * ahead,
+            down.amax(dim=-1, keepdim=True) * ahead - y,
+            ahead,
+        ]
+        side = torch.stack(sides, dim=1)
+        height = side @ origin
+        least = height.amin(dim=-1)
+        if limit < torch.inf:
+            end = (height[:, 4] + limit * way).amax(dim=-1, keepdim=True)
+            side, least = torch.cat([side, -side[:, 4:]], dim=1), torch.cat([least, -end], dim=1)
+        ordered = way.amin(dim=-1, keepdim=True) > 0
+        return cls(
+            torch.where(ordered[..., None], side, 0), torch.where(ordered, least, -torch.inf)
+        )
+
+    def touch(self, snapshot: Snapshot, frame: Int[Tensor, " G"]) -> Bool[Tensor, "G K"]:
+        """Which objects' boxes or ellipsoids are not beyond one of the planes, per tile."""
+        box = snapshot.box[frame]
+        middle, *along = (box.flatten(1, 2) @ self.side.mT).unflatten(1, (4, -1)).unbind(dim=1)
+        edges = along[0].abs() + along[1].abs() + along[2].abs()
+        ball = [k for k, kind in enumerate(snapshot.kinds) if kind in ROUND]
+        edges[:, ball] = torch.stack([x[:, ball] for x in along]).norm(dim=0)
+        reach = middle + edges + ROUNDING * (middle.abs() + edges)
+        return (reach >= self.least[:, None]).all(dim=-1)
+
+
+def _across(
+    ahead: Float[Tensor, "G 3"], roughly: Float[Tensor, "G 3"]
+) -> tuple[Float[Tensor, "G 3"], Float[Tensor, "G 3"]]:
+    """Two unit vectors square to ``ahead`` and to each other, the first near to another vector."""
+    # any other where that one has no part across
+    other = one_hot(ahead.abs().argmin(dim=1), 3).to(ahead)
+    x = roughly - (roughly * ahead).sum(dim=1, keepdim=True) * ahead
+    fallback = other - (other * ahead).sum(dim=1, keepdim=True) * ahead
+    x = torch.where(x.norm(dim=1, keepdim=True) > 1e-6, x, fallback)
+    x = normalize(x, dim=1)
+    return x, torch.linalg.cross(ahead, x)
 
 
 def _named(snapshot: Snapshot, rays: Rays, distance: Tensor, instance: Tensor) -> Hits:
@@ -183,7 +238,7 @@ def _named(snapshot: Snapshot, rays: Rays, distance: Tensor, instance: Tensor) -
     numbers = torch.tensor([*(order[kind] for kind in snapshot.kinds), -1], device=slot.device)
     number = numbers[slot]
     for kind, i in order.items():
-        some = (number == i).nonzero()[:, 0]
+        some = padded((number == i).nonzero()[:, 0])
         if len(some):
             found = _of_kind(snapshot, kind, frame[some], slot[some], end[:, some])
             for whole, part in zip(out, found, strict=True):

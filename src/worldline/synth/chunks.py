@@ -6,8 +6,12 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 RAYS_AT_ONCE = {"cpu": 1 << 16, "cuda": 1 << 21}  # a CPU's is what its caches hold
+
+LANES = 64  # numbers at once in a CPU's kernels; what is left over, they round differently
 
 _Result = TypeVar("_Result")
 
@@ -17,6 +21,14 @@ def slices(count: int, length: int, device: torch.device) -> Iterator[slice]:
     rays = RAYS_AT_ONCE.get(device.type, RAYS_AT_ONCE["cpu"])
     step = max(rays // max(length, 1), 1)
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
+
+
+def padded(index: Int[Tensor, " M"]) -> Int[Tensor, " M2"]:
+    """The last one repeated until the lanes are full: results do not depend on how many there are.
+
+    The same clip is then the same to the bit whatever is rendered beside it.
+    """
+    return torch.cat([index, index[-1:].expand(-len(index) % LANES if len(index) else 0)])
 
 
 def each(

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from worldline.synth import trees
+from worldline.synth.chunks import padded
 from worldline.synth.deformation import Warp, reach, steepness, undeform
 from worldline.synth.motion import rotation
 from worldline.synth.shapes import AFTER, TINY, ball_interval, box_interval
@@ -137,6 +138,16 @@ def size(field: Field) -> Float[Tensor, "*b P"]:
     return far.amax(dim=-2) + field.smooth * math.log(far.shape[-2])
 
 
+def extent(field: Field) -> Float[Tensor, "*b 3 P"]:
+    """Half sizes of a box about the origin that holds the object, in its own metres."""
+    if isinstance(field, Torus):
+        return torch.stack([size(field), size(field), field.tube], dim=-2)
+    if isinstance(field, Terrain):
+        high = field.amplitude.abs().sum(dim=-2, keepdim=True)
+        return torch.cat([field.extent, high], dim=-2)
+    return torch.stack(3 * [size(field)], dim=-2)
+
+
 def tolerance(field: Field) -> Float[Tensor, "*b P"]:
     """How near to the surface the march hands over to the secant, in the object's metres."""
     if isinstance(field, Terrain):
@@ -149,8 +160,7 @@ def interval(
 ) -> tuple[Float[Tensor, "*b P"], Float[Tensor, "*b P"]]:
     """Where each ray can meet the field at all: in its ball, or in a terrain's box."""
     if isinstance(field, Terrain):
-        high = field.amplitude.abs().sum(dim=-2, keepdim=True)
-        inverse = torch.cat([field.extent, high], dim=-2).reciprocal()
+        inverse = extent(field).reciprocal()
         return box_interval(origin * inverse, direction * inverse)
     inverse = size(field)[..., None, :].reciprocal()
     return ball_interval(origin * inverse, direction * inverse)
@@ -216,7 +226,7 @@ class _Course(NamedTuple):
 def _under_way(going: Bool[Tensor, "Q P"], rays: trees.T) -> tuple[Int[Tensor, " M"], trees.T]:
     """Some rays side by side, as one row [1, ..., M] with parameters of their own; and which."""
     count = going.shape[1]
-    chosen = going.flatten().nonzero()[:, 0]
+    chosen = padded(going.flatten().nonzero()[:, 0])
     row = chosen.div(count, rounding_mode="floor")
 
     def pick(x: Tensor) -> Tensor:

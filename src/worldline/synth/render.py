@@ -4,7 +4,7 @@ The truth (depth, object, material coordinates, normals) is that of the ray thro
 centre; the colour is the mean over a grid of rays inside the pixel.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +17,10 @@ from worldline.synth.camera import Cameras, Tiling, rays, straightened
 from worldline.synth.cast import Hits, Rays, cast
 from worldline.synth.shading import albedo, shade, srgb, sun_directions
 from worldline.synth.world import Snapshot, World
+
+_Value = tuple[torch.dtype, tuple[int, ...]]
+COLOUR: tuple[_Value, ...] = ((torch.float32, (3,)),)
+TRUTH: tuple[_Value, ...] = ((torch.float32, ()), (torch.int64, ()), *COLOUR, *COLOUR)
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,9 @@ def render(
     def work(part: slice) -> tuple[Tensor, ...]:
         return _piece(world, view, part, samples, lights, linear)
 
-    depth, instance, material, normal, *seen = _pictures(view, cameras, work)
+    depth, instance, material, normal, *seen = _pictures(
+        view, cameras, TRUTH + 2 * COLOUR if colour else TRUTH, work
+    )
     rgb, own = seen if colour else (None, None)
     return Rendering(rgb, own, depth, instance, material, normal)
 
@@ -98,20 +104,28 @@ def light(
     def work(part: slice) -> tuple[Tensor, ...]:
         return (_lit(world, view, part, (0.5, 0.5), towards).permute(1, 2, 0),)
 
-    return _pictures(view, cameras, work)[0]
+    return _pictures(view, cameras, COLOUR, work)[0]
 
 
 def _pictures(
-    view: _View, cameras: Cameras, work: Callable[[slice], tuple[Tensor, ...]]
+    view: _View,
+    cameras: Cameras,
+    values: Sequence[_Value],
+    work: Callable[[slice], tuple[Tensor, ...]],
 ) -> list[Tensor]:
-    """What ``work`` finds for tiles, as [B, N, H, W, ...]."""
+    """What ``work`` finds for tiles, as [B, N, H, W, ...]; ``values`` say what a pixel has."""
     count, length = len(view.pixels) * len(cameras), view.pixels.shape[-1]
-    device = view.pixels.device
+    device, tiling = view.pixels.device, Tiling(cameras.size)
+    whole = [tiling.empty(len(cameras), *value, device) for value in values]
+
+    def piece(part: slice) -> None:
+        for picture, tiles in zip(whole, work(part), strict=True):
+            tiling.place(picture, part, tiles)
+
     with torch.no_grad():
-        pieces = chunks.each(work, list(chunks.slices(count, length, device)), device)
-    tiling = Tiling(cameras.size)
-    whole = (tiling.picture(torch.cat(column)) for column in zip(*pieces, strict=True))
-    return [x.unflatten(0, tuple(cameras.times.shape)) for x in whole]
+        chunks.each(piece, list(chunks.slices(count, length, device)), device)
+    width, height = cameras.size
+    return [x[:, :height, :width].unflatten(0, tuple(cameras.times.shape)) for x in whole]
 
 
 def _piece(

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from worldline.synth.cast import Hits, Rays, blocked
@@ -133,14 +133,33 @@ def _sunlight(
     shine: Tensor | float = 0.0
     for towards in suns:
         slant = (hits.normal * towards.T[..., None]).sum(dim=0).clamp_min(0)
-        shadow = blocked(
-            snapshot, Rays(frame, start, towards[..., None].contiguous()), skip=UNSHADOWING
-        )
+        slant = torch.where(hits.instance >= 0, slant, 0)
+        shadow = _shadow(snapshot, frame, start, towards, slant > 0)
         falls = slant * ~shadow
         total = total + falls
         if finish is not None:
             shine = shine + falls * finish.under(towards.T[..., None])
     return total / len(suns), shine / len(suns)
+
+
+def _shadow(
+    snapshot: Snapshot,
+    frame: Int[Tensor, " G"],
+    start: Float[Tensor, "G 3 T"],
+    towards: Float[Tensor, "G 3"],
+    asked: Bool[Tensor, "G T"],
+) -> Bool[Tensor, "G T"]:
+    """Whether anything is in the sun's way, where that is asked (elsewhere: anything)."""
+    shadow = torch.zeros_like(asked)
+    (some,) = asked.any(dim=1).nonzero(as_tuple=True)
+    if len(some):
+        own, wanted = start[some], asked[some]
+        # the others of a tile start where one that is asked does: they would reach more objects
+        first = wanted.to(torch.uint8).argmax(dim=1)[:, None, None]
+        own = torch.where(wanted[:, None], own, own.gather(2, first.expand(-1, 3, 1)))
+        rays = Rays(frame[some], own, towards[some, :, None])
+        shadow[some] = blocked(snapshot, rays, skip=UNSHADOWING)
+    return shadow
 
 
 def _lamplight(

@@ -37,6 +37,7 @@ class Kind(Enum):
 
 
 MARCHED = (Kind.TORUS, Kind.BLEND, Kind.BODY, Kind.TERRAIN)
+ROUND = (Kind.BALL, Kind.BLEND, Kind.BODY)  # within the ellipsoids of their bounding boxes
 OPEN = (Kind.GROUND, Kind.TERRAIN)  # sheets: cut off at their extents, they enclose nothing
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from worldline.synth import trees
 from worldline.synth.deformation import Deformation, deform
-from worldline.synth.fields import Blend, Body, Field, Terrain, Torus, size
+from worldline.synth.fields import Blend, Body, Field, Terrain, Torus, extent, size
 from worldline.synth.motion import Joints
 from worldline.synth.shapes import MARCHED, Kind
 
@@ -195,13 +195,10 @@ class World:
     def extent(self) -> Float[Tensor, "B K 3"]:
         """Half sizes of a box about each object's origin that holds its rest pose."""
         half = self.half.clone()
-        for kind, field in ((Kind.BLEND, self.blends), (Kind.BODY, self.bodies)):
+        solids = {Kind.BLEND: self.blends, Kind.BODY: self.bodies, Kind.TERRAIN: self.terrains}
+        for kind, field in solids.items():
             if field is not None:
-                half[:, self.slots(kind)] = size(field).to(half).expand(-1, -1, 3)
-        if self.terrains is not None:
-            high = self.terrains.amplitude.abs().sum(dim=-2, keepdim=True)
-            box = torch.cat([self.terrains.extent, high], dim=-2)[..., 0]
-            half[:, self.slots(Kind.TERRAIN)] = box.to(half)
+                half[:, self.slots(kind)] = extent(field)[..., 0].to(half)
         return half
 
     def snapshot(
@@ -218,6 +215,7 @@ class World:
         inner = place[..., :3, :3] * scale[..., None, :]
         inverse = torch.linalg.inv(inner)
         local = torch.cat([inverse, -inverse @ place[..., :3, 3:]], dim=-1)
+        axes = _axes(self.kinds, inner, fields)
         return Snapshot(
             kinds=self.kinds,
             world=torch.arange(len(times), device=self.device).repeat_interleave(count),
@@ -226,6 +224,7 @@ class World:
             scale=scale.to(dtype),
             centre=place[..., :3, 3].to(dtype),
             radius=_radii(self.kinds, inner, fields).to(dtype),
+            box=torch.cat([place[..., :3, 3:], axes], dim=-1).permute(0, 3, 1, 2).to(dtype),
             fields=fields,
         )
 
@@ -253,7 +252,8 @@ class Snapshot:
 
     A slot's local space is its unit solid, or its own metres where it is marched; ``scale`` turns
     local coordinates into metres. ``centre`` and ``radius`` are balls that hold the objects (inf:
-    everywhere). ``fields`` are [F, S, ..., 1] for the S slots of each marched kind.
+    everywhere), ``box`` the centres and half edges of boxes that do. ``fields`` are [F, S, ..., 1]
+    for the S slots of each marched kind.
     """
 
     kinds: tuple[Kind, ...]
@@ -263,6 +263,7 @@ class Snapshot:
     scale: Float[Tensor, "F K 3"]
     centre: Float[Tensor, "F K 3"]
     radius: Float[Tensor, "F K"]
+    box: Float[Tensor, "F 4 K 3"]
     fields: dict[Kind, Field]
 
     def slots(self, kind: Kind) -> list[int]:
@@ -289,6 +290,17 @@ def _radii(
         radius[:, slots] = stretch[:, slots] * size(field)[..., 0].to(stretch)
     everywhere = _mask(kinds, inner, Kind.ROOM, Kind.GROUND, Kind.TERRAIN)
     return torch.where(everywhere, torch.inf, radius)
+
+
+def _axes(
+    kinds: tuple[Kind, ...], inner: Float[Tensor, "F K 3 3"], fields: dict[Kind, Field]
+) -> Float[Tensor, "F K 3 3"]:
+    """The half edges of the boxes that hold the objects."""
+    axes = inner.clone()
+    for kind, field in fields.items():
+        slots = [k for k, other in enumerate(kinds) if other is kind]
+        axes[:, slots] *= extent(field)[..., 0].to(inner)[..., None, :]
+    return axes
 
 
 def _mask(kinds: tuple[Kind, ...], like: Tensor, *some: Kind) -> Tensor:
