@@ -6,8 +6,9 @@ import zoo
 
 from worldline.synth import trees
 from worldline.synth.fields import Torus, distance, march, size
+from worldline.synth.paintings import FAMILIES, octaves, procedural
 from worldline.synth.shapes import Kind
-from worldline.synth.textures import FAMILIES, Bank, octaves, procedural
+from worldline.synth.textures import Bank
 
 
 def fields():

@@ -20,8 +20,9 @@ from worldline.synth.motion import (
     shift,
     stack,
 )
+from worldline.synth.paintings import FAMILIES, procedural
 from worldline.synth.shapes import Kind
-from worldline.synth.textures import Textured, procedural
+from worldline.synth.textures import Textured
 from worldline.synth.world import Light, World
 
 WORLDS = 3
@@ -133,10 +134,12 @@ def light() -> Light:
 
 
 def textured(slots: int, seed: int = 0) -> Textured:
-    """Smooth textures of the bank, chosen at random."""
+    """Textures that can be resampled, chosen at random: no threads and letters of a pixel."""
     generator = torch.Generator().manual_seed(seed)
-    bank = procedural(seed, count=27, size=128)
-    texture = torch.randint(27, (WORLDS, slots, 1), generator=generator).expand(-1, -1, 6)
+    bank = procedural(seed, count=33, size=128)
+    calm = [i for i in range(33) if FAMILIES[i % len(FAMILIES)] not in ("fabric", "writing")]
+    chosen = torch.randint(len(calm), (WORLDS, slots, 1), generator=generator)
+    texture = torch.tensor(calm)[chosen].expand(-1, -1, 6)
     tint = 0.6 + 0.6 * torch.rand(WORLDS, slots, 3, generator=generator)
     repeat = torch.full((WORLDS, slots), 1.0)
     repeat[:, :3] = 4.0

@@ -134,7 +134,7 @@ def _sunlight(
     for towards in suns:
         slant = (hits.normal * towards.T[..., None]).sum(dim=0).clamp_min(0)
         slant = torch.where(hits.instance >= 0, slant, 0)
-        shadow = _shadow(snapshot, frame, start, towards, slant > 0)
+        shadow = _shadow(snapshot, Rays(frame, start, towards[..., None]), slant > 0)
         falls = slant * ~shadow
         total = total + falls
         if finish is not None:
@@ -143,22 +143,22 @@ def _sunlight(
 
 
 def _shadow(
-    snapshot: Snapshot,
-    frame: Int[Tensor, " G"],
-    start: Float[Tensor, "G 3 T"],
-    towards: Float[Tensor, "G 3"],
-    asked: Bool[Tensor, "G T"],
+    snapshot: Snapshot, rays: Rays, asked: Bool[Tensor, "G T"], limit: float = torch.inf
 ) -> Bool[Tensor, "G T"]:
-    """Whether anything is in the sun's way, where that is asked (elsewhere: anything)."""
+    """Whether anything is in the light's way, where that is asked (elsewhere: anything)."""
     shadow = torch.zeros_like(asked)
     (some,) = asked.any(dim=1).nonzero(as_tuple=True)
     if len(some):
-        own, wanted = start[some], asked[some]
-        # the others of a tile start where one that is asked does: they would reach more objects
-        first = wanted.to(torch.uint8).argmax(dim=1)[:, None, None]
-        own = torch.where(wanted[:, None], own, own.gather(2, first.expand(-1, 3, 1)))
-        rays = Rays(frame[some], own, towards[some, :, None])
-        shadow[some] = blocked(snapshot, rays, skip=UNSHADOWING)
+        wanted = asked[some]
+        # the others of a tile go where one that is asked does: they would reach more objects
+        first = wanted.to(torch.uint8).argmax(dim=1)[:, None, None].expand(-1, 3, 1)
+
+        def own(x: Tensor) -> Tensor:
+            x = x[some]
+            return torch.where(wanted[:, None], x, x.gather(2, first)) if x.shape[-1] > 1 else x
+
+        asking = Rays(rays.frame[some], own(rays.origin), own(rays.direction))
+        shadow[some] = blocked(snapshot, asking, limit, UNSHADOWING)
     return shadow
 
 
@@ -178,11 +178,14 @@ def _lamplight(
         # from the lamp: the rays of a tile then share their origin, and reach fewer objects
         origin = place[world, :, None].to(start)
         way = start - origin
-        shadow = blocked(snapshot, Rays(frame, origin, way), limit=1 - SHORT, skip=UNSHADOWING)
         square = way.square().sum(dim=1).clamp_min(NEAREST**2)
         towards = -way.transpose(0, 1) * square.rsqrt()
         slant = (hits.normal * towards).sum(dim=0).clamp_min(0)
-        falls = colour.T[:, world, None].to(start) * (slant * ~shadow / square)
+        asked = (slant > 0) & (hits.instance >= 0) & (colour > 0).any(dim=1)[world, None]
+        if not asked.any():
+            continue
+        shadow = _shadow(snapshot, Rays(frame, origin, way), asked, limit=1 - SHORT)
+        falls = colour.T[:, world, None].to(start) * (slant * (asked & ~shadow) / square)
         total = total + falls
         if finish is not None:
             shine = shine + falls * finish.under(towards)

@@ -17,16 +17,8 @@ from torch import Tensor
 from worldline.errors import InputError
 from worldline.io.pixels import resized
 from worldline.io.stills import IMAGE_SUFFIXES, natural_key, read_header, read_image
-from worldline.synth.chunks import one_thread
-from worldline.synth.materials import Material, albedo
 from worldline.synth.shapes import main_axis
 from worldline.synth.world import Surface
-
-FAMILIES = (
-    "plain", "mottled", "tiles", "bricks", "checker", "stripes", "wood", "leaves", "noise",
-)  # fmt: skip
-LEAVES = 220
-EXTENT = 2.0  # metres of a pattern that a texture shows
 
 
 @dataclass(frozen=True)
@@ -109,13 +101,6 @@ class Textured:
         return (colour * self.tint.flatten(0, 1).T[:, row].to(colour)).clamp(0, 1)
 
 
-def procedural(seed: int, count: int = 64, size: int = 256) -> Bank:
-    """A bank of ``count`` random textures, all families in turn; the same for the same seed."""
-    generator = torch.Generator().manual_seed(seed)
-    with one_thread():  # hundreds of small steps, which threads only slow down
-        return Bank.of(torch.stack([_random(i, size, generator) for i in range(count)]))
-
-
 def from_folder(folder: str | Path, size: int) -> Bank:
     """A bank of the pictures in a folder: their middle squares, ``size`` (a power of two) wide.
 
@@ -144,84 +129,3 @@ def _square(file: Path, size: int) -> Float[Tensor, "3 S S"]:
     level = torch.from_numpy(resized(middle, (size, size))).permute(2, 0, 1) / 255
     # the sRGB curve backwards (IEC 61966-2-1)
     return torch.where(level > 0.04045, ((level + 0.055) / 1.055) ** 2.4, level / 12.92)
-
-
-def _random(index: int, size: int, generator: torch.Generator) -> Float[Tensor, "3 S S"]:
-    family = FAMILIES[index % len(FAMILIES)]
-    palette = _palette(generator)
-    if family == "leaves":
-        return leaves(palette, size, generator)
-    if family == "noise":
-        return _coloured(octaves(size, 1.0 + 0.8 * _uniform(generator), generator), palette)
-    cell = 0.08 * 6 ** _uniform(generator)
-    material = Material(
-        family,
-        tuple(palette[0].tolist()),
-        tuple(palette[1].tolist()),
-        (cell, cell * (0.4 + 0.6 * _uniform(generator))),
-        0.1 + 0.5 * _uniform(generator),
-        50 * _uniform(generator),
-    )
-    return painted(material, size)
-
-
-def painted(material: Material, size: int) -> Float[Tensor, "3 S S"]:
-    """A pattern on a wall, ``EXTENT`` metres wide."""
-    step = EXTENT / size
-    along = (torch.arange(size) + 0.5) * step
-    z, x = torch.meshgrid(along, along, indexing="ij")
-    point = torch.stack([x, torch.zeros_like(x), z], dim=-1).reshape(-1, 3)
-    facing = torch.tensor([[0.0, 1.0, 0.0]]).expand_as(point)
-    colour = albedo(material, point, facing, torch.full((len(point),), step))
-    return colour.float().T.reshape(3, size, size)
-
-
-def leaves(
-    palette: Float[Tensor, "C 3"], size: int, generator: torch.Generator
-) -> Float[Tensor, "3 S S"]:
-    """Dead leaves (Lee, Mumford, Huang 2001): discs and squares that cover each other.
-
-    Their radii fall off as a power law, which gives edges of all sizes, as in natural pictures.
-    """
-    along = (torch.arange(size) + 0.5) / size
-    y, x = torch.meshgrid(along, along, indexing="ij")
-    picture = palette[0][:, None, None].expand(3, size, size)
-    for leaf in range(LEAVES):
-        cx, cy, r, turn, shade = torch.rand(5, generator=generator).tolist()
-        radius = (1 / 0.3**2 + r * (1 / 0.015**2 - 1 / 0.3**2)) ** -0.5  # density ~ radius^-3
-        u, v = x - cx, y - cy
-        wide = u * torch.tensor(6.28 * turn).cos() + v * torch.tensor(6.28 * turn).sin()
-        edge = torch.hypot(u, v) if leaf % 3 else torch.maximum(wide.abs(), (u - wide).abs())
-        cover = ((radius - edge) * size + 0.5).clamp(0, 1)
-        colour = palette[leaf % len(palette)] * (0.6 + 0.8 * shade)
-        picture = picture + cover * (colour[:, None, None] - picture)
-    grain = 1 + 0.08 * octaves(size, 0.8, generator)
-    return (picture * grain).clamp(0, 1)
-
-
-def octaves(size: int, slope: float, generator: torch.Generator) -> Float[Tensor, "S S"]:
-    """Noise whose amplitude falls as frequency^-slope over all octaves; mean 0, deviation 1."""
-    white = torch.randn(size, size, generator=generator)
-    fy, fx = torch.meshgrid(torch.fft.fftfreq(size), torch.fft.fftfreq(size), indexing="ij")
-    frequency = torch.hypot(fx, fy).clamp_min(1 / size)
-    noise = torch.fft.ifft2(torch.fft.fft2(white) * frequency**-slope).real
-    return (noise - noise.mean()) / noise.std()
-
-
-def _coloured(noise: Tensor, palette: Float[Tensor, "C 3"]) -> Float[Tensor, "3 S S"]:
-    share = (0.5 + 0.3 * noise).clamp(0, 0.999) * (len(palette) - 1)
-    low = share.long()
-    colour = torch.lerp(palette[low], palette[low + 1], (share - low)[..., None])
-    return colour.permute(2, 0, 1)
-
-
-def _palette(generator: torch.Generator, count: int = 5) -> Float[Tensor, "C 3"]:
-    """Colours about one hue, some pale, some dark: squares keep them from being pastel."""
-    middle = torch.rand(3, generator=generator)
-    spread = 0.6 * torch.randn(count, 1, generator=generator)
-    own = 0.2 * torch.randn(count, 3, generator=generator)
-    return (middle + spread * 0.4 + own).clamp(0.05, 0.95) ** 1.6
-
-
-def _uniform(generator: torch.Generator) -> float:
-    return torch.rand((), generator=generator).item()

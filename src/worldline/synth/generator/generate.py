@@ -14,9 +14,9 @@ from worldline.synth.generator import cameras as filming
 from worldline.synth.generator.assemble import Things, things
 from worldline.synth.generator.draw import Draws
 from worldline.synth.generator.layout import Layout
-from worldline.synth.generator.looks import looks, usual_bank
+from worldline.synth.generator.looks import gloss, looks, usual_bank
 from worldline.synth.generator.mix import Mix
-from worldline.synth.generator.stage import Stage, light, stage
+from worldline.synth.generator.stage import Stage, atmosphere, light, stage
 from worldline.synth.generator.who import cast
 from worldline.synth.motion import Joints, join, rest
 from worldline.synth.textures import Bank, Textured
@@ -81,7 +81,9 @@ def _drawn(
         deformation=what.solids.deformation,
         terrains=place.terrain if layout.hills else None,
     )
-    return _filmed(draw, mix, layout, place, world, what, size, times)
+    world, view = _filmed(draw, mix, layout, place, world, what, size, times)
+    air, shine = atmosphere(draw, mix, place, world.light), gloss(draw, mix, layout)
+    return dataclasses.replace(world, light=air, gloss=shine), view
 
 
 def _rounded(value: trees.T) -> trees.T:

@@ -1,4 +1,4 @@
-"""The textures of random worlds."""
+"""The textures of random worlds, and what of them shines."""
 
 from functools import lru_cache
 
@@ -10,7 +10,9 @@ from worldline.synth.generator.draw import Draws
 from worldline.synth.generator.layout import PARTS, PIECES, Layout
 from worldline.synth.generator.mix import Mix
 from worldline.synth.generator.stage import Stage
-from worldline.synth.textures import Bank, Textured, procedural
+from worldline.synth.paintings import procedural
+from worldline.synth.textures import Bank, Textured
+from worldline.synth.world import Gloss
 
 SMOOTH = 60.0  # times an object's size: a texture so wide is next to none
 
@@ -29,7 +31,7 @@ LUMA = (0.2126, 0.7152, 0.0722)
 @lru_cache(maxsize=1)
 def usual_bank() -> Bank:
     """The textures of all worlds that are not given others: patterns in the colours of things."""
-    return painted(procedural(0, count=108, size=256))
+    return painted(procedural(0, count=110, size=256))
 
 
 def painted(bank: Bank) -> Bank:
@@ -82,6 +84,15 @@ def looks(
         repeat=repeat[:, slots],
         offset=draw.uniform(count, 2, high=2.0)[:, slots],
     )
+
+
+def gloss(draw: Draws, mix: Mix, layout: Layout) -> Gloss:
+    """Which slots shine, and how: lacquer, plastic, polished floors; figures as a whole."""
+    slots = len(layout.kinds)
+    whole = torch.arange(slots)
+    whole[len(layout.backdrops) :] = len(layout.backdrops) + torch.tensor(layout.owner)
+    strength = draw.spread(slots, low=0.03, high=0.6) * draw.chance(mix.glossy, slots)
+    return Gloss(strength[:, whole], draw.spread(slots, low=6.0, high=300.0)[:, whole])
 
 
 def _slots(layout: Layout, objects: int) -> list[int]:

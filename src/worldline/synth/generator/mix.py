@@ -44,6 +44,9 @@ class Mix:
     speed: Range = (0.4, 1.4)  # 1: through a fifth of the world's scale in a second
     # how it looks
     plain: Range = (0.0, 0.5)  # share of the surfaces with next to no texture
+    glossy: float = 0.35  # share of the objects that shine
+    lamps: float = 0.3  # share of the rooms that lamps light, too
+    foggy: float = 0.2  # share of the open places in fog or haze
     # who looks
     cameras: Weights = EVERY_CAMERA
     fov: Range = (35.0, 110.0)  # degrees, horizontal

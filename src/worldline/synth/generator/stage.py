@@ -1,6 +1,6 @@
 """Where worlds take place: rooms, tables in rooms, open ground, hills; and their light."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -9,10 +9,12 @@ from torch import Tensor
 from worldline.synth.fields import Terrain, height
 from worldline.synth.generator.draw import Draws
 from worldline.synth.generator.mix import Mix
-from worldline.synth.world import Light
+from worldline.synth.world import Lamps, Light
 
 TABLE = 0.75  # m: how high a table's top is; it is z = 0 for what stands on it
 WAVES = 5
+LAMPS = 2
+WARM, COLD = (1.0, 0.72, 0.45), (0.85, 0.95, 1.0)  # of lamps
 FAR = 12.0  # world scales to the horizon of hills
 
 
@@ -82,7 +84,7 @@ def light(draw: Draws, place: Stage) -> Light:
     elevation = torch.where(place.indoor, 0.6 + 0.75 * day, 0.16 + 1.0 * day)
     flat = elevation.cos()
     towards = torch.stack([flat * azimuth.cos(), flat * azimuth.sin(), elevation.sin()], dim=1)
-    lamp = _between((1.0, 0.72, 0.45), (0.85, 0.95, 1.0), draw.uniform())
+    lamp = _between(WARM, COLD, draw.uniform())
     sunny = _between((1.0, 0.55, 0.25), (1.0, 0.95, 0.86), (1.6 * day).clamp_max(1))
     strong = draw.uniform(1, low=1.3, high=2.2)
     sun = torch.where(indoor, 0.75 * lamp, sunny * (1 - 0.85 * clouds[:, None])) * strong
@@ -98,6 +100,29 @@ def light(draw: Draws, place: Stage) -> Light:
         towards=towards, sun=sun, sky=sky, bounce=bounce, horizon=horizon, zenith=zenith,
         spread=spread,
     )  # fmt: skip
+
+
+def atmosphere(draw: Draws, mix: Mix, place: Stage, light: Light) -> Light:
+    """The same light with lamps in some of the rooms and fog in some of the open places."""
+    lit = place.indoor & draw.chance(mix.lamps)
+    on = lit[:, None] & (draw.chance(0.5, LAMPS) | (torch.arange(LAMPS) == 0))
+    low = (place.floor + 0.55 * 2 * place.room[:, 2])[:, None]
+    high = (place.floor + 0.92 * 2 * place.room[:, 2])[:, None]
+    spot = 0.8 * place.hall[:, None] * draw.uniform(LAMPS, 2, low=-1.0)
+    height = draw.uniform(LAMPS, low=low, high=high)
+    # as bright at the height of a table as the weaker suns, whatever the room's height
+    strong = draw.spread(LAMPS, low=0.3, high=1.2) * (height - place.floor[:, None] - TABLE) ** 2
+    tone = torch.stack([_between(WARM, COLD, share) for share in draw.uniform(LAMPS).T], dim=1)
+    colour = tone * (strong * on)[..., None]
+    # the depth of air that takes two thirds of the contrast, in world scales
+    clear = draw.spread(low=6.0, high=60.0) * place.scale
+    fog = torch.where(~place.indoor & draw.chance(mix.foggy), 1 / clear, 0.0)
+    return replace(
+        light,
+        sun=torch.where(lit[:, None], 0.4 * light.sun, light.sun),
+        lamps=Lamps(torch.cat([spot, height[..., None]], dim=-1), colour),
+        fog=fog,
+    )
 
 
 def _between(
