@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
 from sequences import Truth
-from worldline.evaluation.depth import depth_errors
-from worldline.evaluation.masks import mean_iou
-from worldline.evaluation.trajectory import (
+from worldline.evaluation.metrics.depth import depth_errors
+from worldline.evaluation.metrics.masks import mean_iou
+from worldline.evaluation.metrics.trajectory import (
     Other,
     Similarity,
     Trajectory,

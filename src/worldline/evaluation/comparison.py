@@ -7,9 +7,9 @@ from jaxtyping import Int64
 from scipy.spatial.transform import Rotation
 
 from worldline.errors import InputError
-from worldline.evaluation.depth import depth_errors
-from worldline.evaluation.masks import pooled_iou
-from worldline.evaluation.trajectory import (
+from worldline.evaluation.metrics.depth import depth_errors
+from worldline.evaluation.metrics.masks import pooled_iou
+from worldline.evaluation.metrics.trajectory import (
     Other,
     Trajectory,
     path_length,

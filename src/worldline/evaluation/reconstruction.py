@@ -7,11 +7,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from worldline.evaluation.checks import same_shape
-from worldline.evaluation.depth import depth_errors
-from worldline.evaluation.masks import pooled_iou
-from worldline.evaluation.motion import end_point_errors
-from worldline.evaluation.trajectory import (
+from worldline.evaluation.metrics.checks import same_shape
+from worldline.evaluation.metrics.depth import depth_errors
+from worldline.evaluation.metrics.masks import pooled_iou
+from worldline.evaluation.metrics.motion import end_point_errors
+from worldline.evaluation.metrics.trajectory import (
     Similarity,
     align,
     path_length,

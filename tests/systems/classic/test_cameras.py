@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_worlds import rig
 
-from worldline.evaluation.trajectory import trajectory_errors
+from worldline.evaluation.metrics.trajectory import trajectory_errors
 from worldline.systems.classic import cameras, keyframes, lens, sfm
 from worldline.systems.classic.lens import FocalPrior, default_prior
 

@@ -15,9 +15,13 @@ from degenerate_worlds import (
     path,
 )
 
-from worldline.evaluation.depth import depth_errors
-from worldline.evaluation.masks import mean_iou
-from worldline.evaluation.trajectory import relative_errors, rotation_angle, trajectory_errors
+from worldline.evaluation.metrics.depth import depth_errors
+from worldline.evaluation.metrics.masks import mean_iou
+from worldline.evaluation.metrics.trajectory import (
+    relative_errors,
+    rotation_angle,
+    trajectory_errors,
+)
 from worldline.systems.classic import classic
 from worldline.systems.stages import Stages
 

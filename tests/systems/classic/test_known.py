@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from degenerate_worlds import BALL, CORRIDOR, film, path
 
-from worldline.evaluation.depth import depth_errors
-from worldline.evaluation.masks import mean_iou
-from worldline.evaluation.trajectory import trajectory_errors
+from worldline.evaluation.metrics.depth import depth_errors
+from worldline.evaluation.metrics.masks import mean_iou
+from worldline.evaluation.metrics.trajectory import trajectory_errors
 from worldline.selfcheck import check_scene
 from worldline.systems.classic import classic
 from worldline.systems.stages import Stages

@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from small_worlds import rig
 
-from worldline.evaluation.trajectory import trajectory_errors
+from worldline.evaluation.metrics.trajectory import trajectory_errors
 from worldline.systems.classic import keyframes, sfm
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from small_worlds import Plane, planes, slide_poses
 
 import worldline
-from worldline.evaluation.trajectory import trajectory_errors
+from worldline.evaluation.metrics.trajectory import trajectory_errors
 from worldline.io.clip import Clip
 from worldline.systems.classic import classic
 from worldline.systems.stages import Stages

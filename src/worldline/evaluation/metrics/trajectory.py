@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 
 from worldline.errors import InputError
-from worldline.evaluation.checks import same_shape
+from worldline.evaluation.metrics.checks import same_shape
 from worldline.geometry.alignment import umeyama
 
 Trajectory = Float[np.ndarray, "N 4 4"]

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 from scipy.spatial.transform import Rotation
 
 from worldline.errors import InputError
-from worldline.evaluation.trajectory import (
+from worldline.evaluation.metrics.trajectory import (
     absolute_error,
     align,
     path_length,

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from worldline.errors import InputError
-from worldline.evaluation.checks import same_shape
+from worldline.evaluation.metrics.checks import same_shape
 
 Alignment = Literal["none", "median", "scale"]
 

@@ -9,10 +9,10 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from worldline.errors import InputError
-from worldline.evaluation.depth import best_scale, depth_errors
-from worldline.evaluation.flow import flow_errors
-from worldline.evaluation.masks import iou_per_frame, mean_iou, pooled_iou
-from worldline.evaluation.motion import end_point_errors, within
+from worldline.evaluation.metrics.depth import best_scale, depth_errors
+from worldline.evaluation.metrics.flow import flow_errors
+from worldline.evaluation.metrics.masks import iou_per_frame, mean_iou, pooled_iou
+from worldline.evaluation.metrics.motion import end_point_errors, within
 
 
 def test_depth_errors_by_hand():

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from worldline.errors import InputError
-from worldline.evaluation.checks import same_shape
+from worldline.evaluation.metrics.checks import same_shape
 
 THRESHOLDS = (0.1, 0.3, 0.5, 1.0)  # metres, of 4RC's APD
 

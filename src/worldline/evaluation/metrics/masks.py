@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
-from worldline.evaluation.checks import same_shape
+from worldline.evaluation.metrics.checks import same_shape
 
 Masks = Bool[np.ndarray, "N H W"]
 Others = Bool[np.ndarray, "M I J"]  # of the same shape, or else an InputError says so

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from worldline.errors import InputError
-from worldline.evaluation.checks import same_shape
-from worldline.evaluation.motion import end_point_errors
+from worldline.evaluation.metrics.checks import same_shape
+from worldline.evaluation.metrics.motion import end_point_errors
 
 
 @dataclass(frozen=True)

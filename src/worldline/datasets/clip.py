@@ -1,0 +1,67 @@
+"""What a dataset knows of a clip, in Worldline's conventions: ``Clip``, and how datasets give it.
+
+OpenCV camera axes, z-depth, pixels ``(x, y)`` with the top-left centre at (0.5, 0.5), NaN for what
+is unknown. A reader adapts all of this at its border; nothing after it knows another convention.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+
+@dataclass(frozen=True)
+class PointTracks:
+    """M surface points over N frames; what a dataset does not know is None, single values NaN.
+
+    ``xyz`` are world positions, ``uv`` pixels, ``visible`` whether the frame sees the point,
+    ``dynamic`` whether it ever moves in the world, ``query`` the frame in which it is asked for.
+    """
+
+    visible: Bool[np.ndarray, "M N"]
+    uv: Float[np.ndarray, "M N 2"] | None = None
+    xyz: Float[np.ndarray, "M N 3"] | None = None
+    dynamic: Bool[np.ndarray, " M"] | None = None
+    query: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The frames and the truth of a clip; what a dataset does not have is None.
+
+    ``depth`` is z-depth (NaN: unknown), ``dynamic`` the pixels that move, ``flow`` that from each
+    frame to the next (NaN: unknown), ``instance`` the object of each pixel (-1: none); lengths are
+    metres if ``metric``. ``frame_names`` say which of the dataset's frames these are.
+    """
+
+    name: str
+    frames: UInt8[np.ndarray, "N H W 3"]
+    frame_names: tuple[str, ...]
+    metric: bool
+    times: Float[np.ndarray, " N"] | None = None
+    world_from_camera: Float[np.ndarray, "N 4 4"] | None = None
+    intrinsics: Float[np.ndarray, "N 3 3"] | None = None
+    depth: Float[np.ndarray, "N H W"] | None = None
+    dynamic: Bool[np.ndarray, "N H W"] | None = None
+    flow: Float[np.ndarray, "N-1 H W 2"] | None = None
+    instance: np.ndarray | None = None
+    tracks: PointTracks | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+class Dataset(Protocol):
+    """What every file of this folder offers, as functions of the module."""
+
+    def names(self, root: Path) -> list[str]:
+        """The clips under ``root``; InputError where none is, with what was looked for."""
+
+    def read(self, root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
+        """A clip, or some of its frames; InputError names a file that is missing or broken."""
+
+    def problems(self, root: Path) -> list[str]:
+        """What is missing or broken under ``root``, a line each; nothing is decoded for it."""
