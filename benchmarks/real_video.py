@@ -21,10 +21,11 @@ import worldline
 from composites import COMPOSITES, make_composite
 from metrics import ate_percent, focal_error, scene_numbers
 from plain_colmap import PlainCameras, frames_of, plain_cameras
-from results import Entry, Results, commit, machine, our_key, plain_key
+from results import Entry, Results, commit, our_key, plain_key
 from sequences import Sequence, find_sequences, load_truth, true_cameras
 from tables import commits, print_report, summary
 from worldline.errors import InputError, WorldlineError
+from worldline.evaluation.run import machine
 from worldline.systems.job import peak_memory
 
 

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import math
-import os
-import platform
 import subprocess
 from collections.abc import Iterable
 from importlib import metadata
@@ -70,17 +68,6 @@ def commit() -> str:
     """Git's short name of the commit that is measured; "+" marks changes since."""
     head = _git("rev-parse", "--short", "HEAD")
     return head + ("+" if _git("status", "--porcelain", "--", ".") else "") if head else "unknown"
-
-
-def machine() -> str:
-    """Processor and number of its cores."""
-    model = platform.processor() or platform.machine()
-    book = Path("/proc/cpuinfo")
-    if book.is_file():
-        lines = book.read_text(encoding="utf-8").splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        model = names[0] if names else model
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}"
 
 
 def _hash(files: Iterable[Path], settings: list[Any]) -> str:

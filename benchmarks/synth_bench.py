@@ -15,9 +15,10 @@ import tyro
 
 import worldline
 from real_video import in_child
-from results import Entry, Results, commit, machine, our_key
+from results import Entry, Results, commit, our_key
 from worldline.errors import WorldlineError
 from worldline.evaluation.reconstruction import SceneTruth, evaluate_against
+from worldline.evaluation.run import machine
 from worldline.io.encoder import write_video
 from worldline.synth.bench import (
     CLIPS_EACH,

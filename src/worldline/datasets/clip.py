@@ -12,6 +12,8 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from worldline.scene.motion import MotionField
+
 
 @dataclass(frozen=True)
 class PointTracks:
@@ -32,9 +34,13 @@ class PointTracks:
 class Clip:
     """The frames and the truth of a clip; what a dataset does not have is None.
 
-    ``depth`` is z-depth (NaN: unknown), ``dynamic`` the pixels that move, ``flow`` that from each
-    frame to the next (NaN: unknown), ``instance`` the object of each pixel (-1: none); lengths are
-    metres if ``metric``. ``frame_names`` say which of the dataset's frames these are.
+    ``depth`` is z-depth (NaN: unknown), ``dynamic`` the pixels that move, ``judged`` those of which
+    that is known (None: all), ``flow`` that from each frame to the next (NaN: unknown),
+    ``instance`` the object of each pixel (-1: none), ``motion`` where each pixel's point is at
+    other frames (of scenes in the first frame's camera axes). Lengths are metres if ``metric``.
+    ``frame_names`` say which of the dataset's frames these are; ``source`` is the video or the
+    folder of pictures that holds just these frames, where there is one; ``distortion`` OpenCV's
+    (k1, k2, p1, p2, k3) of frames that are not yet freed from it.
     """
 
     name: str
@@ -49,6 +55,10 @@ class Clip:
     flow: Float[np.ndarray, "N-1 H W 2"] | None = None
     instance: np.ndarray | None = None
     tracks: PointTracks | None = None
+    judged: Bool[np.ndarray, "N H W"] | None = None
+    motion: MotionField | None = None
+    source: Path | None = None
+    distortion: tuple[float, float, float, float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -1,0 +1,50 @@
+"""synth-bench: clips of procedural worlds, drawn when they are asked for; there are no files.
+
+Truth is exact: cameras, depth, what moves, and where every pixel's point is at any frame. See
+``worldline.synth.bench`` for what the difficulties are, and for the version and hash of the clips.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from worldline.datasets.clip import Clip
+from worldline.errors import InputError
+from worldline.synth.bench import bench_list, draw_bench_clip
+
+
+def names(root: Path | None = None) -> list[str]:
+    """All clips, first of each difficulty the first, so that a run cut short has some of each."""
+    return sorted((one.name for one in bench_list()), key=lambda name: name.rpartition("-")[2])
+
+
+def read(root: Path | None, name: str, frames: Sequence[int] | None = None) -> Clip:
+    """Draw a clip. ``root`` means nothing. Raises InputError for a name that there is not."""
+    if frames is not None:
+        raise InputError("a clip of synth-bench is measured as a whole; leave the frames out.")
+    (one,) = [one for one in bench_list([name]) if one.name == name]
+    clip = draw_bench_clip(one)
+    truth = clip.scene
+    return Clip(
+        name=name,
+        frames=clip.views.frames,
+        frame_names=tuple(f"{i:05d}" for i in range(len(truth))),
+        metric=True,
+        times=clip.times,
+        world_from_camera=np.asarray(truth.cameras.world_from_camera, np.float64),
+        intrinsics=np.asarray(truth.cameras.intrinsics, np.float64),
+        depth=np.asarray(truth.depth),
+        dynamic=np.asarray(truth.dynamic) > 0.5,
+        motion=truth.motion,
+    )
+
+
+def problems(root: Path | None = None) -> list[str]:
+    """Nothing can be missing."""
+    return []
+
+
+def group(name: str) -> str:
+    """The difficulty of a clip."""
+    return name.rpartition("-")[0]

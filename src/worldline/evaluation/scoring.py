@@ -1,0 +1,286 @@
+"""All numbers that the truth of a clip allows to say of a scene.
+
+Truth is brought onto the scene's pixels (nearest values; bent as the scene's frames were freed from
+their lens), so no true value is made up. Lengths are in the truth's units. A number is NaN where
+the scene has nothing to compare; it is left out where the truth does not know.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Shaped
+
+from worldline.datasets.clip import Clip, PointTracks
+from worldline.errors import InputError
+from worldline.evaluation.metrics.depth import best_scale, depth_errors
+from worldline.evaluation.metrics.masks import iou_per_frame, pooled_iou
+from worldline.evaluation.metrics.motion import THRESHOLDS, end_point_errors, within
+from worldline.evaluation.metrics.trajectory import (
+    Similarity,
+    absolute_error,
+    align,
+    path_length,
+    relative_errors,
+    rmse,
+)
+from worldline.scene import Scene
+
+STILL = 1e-6  # a path shorter than this share of the depth fixes no scale
+SOURCES, REACHES = 6, (6, 12)  # motion: from every 6th frame, to 6 and 12 frames before and after
+NAN = float("nan")
+
+Numbers = dict[str, float]
+
+
+def score(scene: Scene, clip: Clip) -> Numbers:
+    """Every number by its name; see the functions below for what each is.
+
+    Raises InputError if the scene and the clip have different numbers of frames.
+    """
+    if len(scene) != len(clip):
+        raise InputError(f"the scene has {len(scene)} frames and the clip {len(clip)}.")
+    truth = on_scene(clip, scene)
+    found: Numbers = {}
+    for part in (cameras, lens, depth, masks):
+        found |= part(scene, truth)
+    return found | motion(scene, truth, grid_of(clip, scene))
+
+
+def cameras(scene: Scene, truth: Clip) -> Numbers:
+    """ATE and one-frame RPE after Sim(3), in the truth's units, percent of its path, and degrees.
+
+    A path that has no extent fixes no scale: its position errors are NaN, its rotation's are not.
+    ``registered`` is the share of the frames whose camera was solved from data.
+    """
+    if truth.world_from_camera is None:
+        return {}
+    true, poses = truth.world_from_camera, _poses(scene)
+    numbers = {"registered": float(np.mean(scene.cameras.registered))}
+    numbers |= dict.fromkeys(("ate", "ate_percent", "rpe_translation", "rpe_rotation"), NAN)
+    if len(truth) < 2:
+        return numbers
+    numbers["rpe_rotation"] = rmse(relative_errors(poses, true)[1])
+    if len(truth) > 2 and _extends(scene, truth):
+        aligned = align(poses, true).poses(poses)
+        numbers["ate"] = absolute_error(aligned, true)
+        numbers["ate_percent"] = 100 * numbers["ate"] / path_length(true)
+        numbers["rpe_translation"] = rmse(relative_errors(aligned, true)[0])
+    return numbers
+
+
+def lens(scene: Scene, truth: Clip) -> Numbers:
+    """The mean of |f - f_true| / f_true over both axes and all frames, in percent."""
+    if truth.intrinsics is None:
+        return {}
+    found, true = (
+        np.diagonal(np.asarray(K), axis1=1, axis2=2)[:, :2]
+        for K in (scene.cameras.intrinsics, truth.intrinsics)
+    )
+    return {"focal_error_percent": 100 * float(np.mean(np.abs(found - true) / true))}
+
+
+def depth(scene: Scene, truth: Clip) -> Numbers:
+    """AbsRel and δ < 1.25 after one scale for the clip, of all pixels and of those measured.
+
+    The scale is the best one (least absolute deviations) for what was measured, or for all where
+    nothing was. ``measured`` is the share of the pixels with true depth that has confidence > 0.
+    """
+    if truth.depth is None:
+        return {}
+    known = np.isfinite(truth.depth) & (truth.depth > 0)
+    estimate, measured = np.asarray(scene.depth), np.asarray(scene.confidence) > 0
+    parts = {"": known, "_measured": known & measured}
+    if truth.dynamic is not None:
+        judged = known if truth.judged is None else known & truth.judged
+        parts |= {"_static": judged & ~truth.dynamic, "_moving": judged & truth.dynamic}
+    usable = {name: mask & np.isfinite(estimate) for name, mask in parts.items()}
+    numbers = {"measured": float(measured[known].mean()) if known.any() else NAN}
+    numbers |= {f"depth_{what}{name}": NAN for name in parts for what in ("abs_rel", "delta")}
+    basis = usable["_measured"] if usable["_measured"].any() else usable[""]
+    if not basis.any():
+        return numbers
+    scale = best_scale(estimate[basis].astype(np.float64), truth.depth[basis].astype(np.float64))
+    for name, mask in usable.items():
+        if mask.any():
+            errors = depth_errors(estimate, truth.depth, mask, alignment=scale)
+            numbers |= {f"depth_abs_rel{name}": errors.abs_rel, f"depth_delta{name}": errors.delta}
+    return numbers
+
+
+def masks(scene: Scene, truth: Clip) -> Numbers:
+    """How well dynamic > 0.5 covers what moves: J (mean over frames), IoU (all frames together).
+
+    ``false_moving`` is the share of the static pixels that are called moving.
+    """
+    if truth.dynamic is None:
+        return {}
+    judged = np.ones_like(truth.dynamic) if truth.judged is None else truth.judged
+    found, true = (np.asarray(scene.dynamic) > 0.5) & judged, truth.dynamic & judged
+    still = judged & ~truth.dynamic
+    return {
+        "mask_j": float(iou_per_frame(found, true).mean()),
+        "mask_iou": pooled_iou(found, true),
+        "false_moving": float(found[still].mean()) if still.any() else NAN,
+        "moving": float(true.sum() / judged.sum()) if judged.any() else NAN,
+    }
+
+
+def motion(scene: Scene, truth: Clip, grid: "Grid | None" = None) -> Numbers:
+    """EPE and APD of displacements on pixels that truly move, and the EPE of "nothing moves".
+
+    ``grid`` brings the truth's motion onto the scene's pixels, where they differ. ``similarity``
+    carries the scene's over. A displacement that is not finite counts as none at all.
+    """
+    if truth.motion is None or truth.dynamic is None or truth.world_from_camera is None:
+        return {}
+    first = truth.world_from_camera[0, :3, :3]
+    carried = similarity(scene, truth)
+    errors, lengths = [np.zeros(0)], [np.zeros(0)]
+    for i, j in pairs(len(truth)):
+        moving = truth.dynamic[i]
+        answer = truth.motion.query(i, np.array([j], np.float64))
+        # a motion field answers in the axes of its first camera
+        true = np.asarray(answer.displacement[0], np.float64) @ first.T
+        true = true if grid is None else grid.vectors(true)
+        found = carried.vectors(np.asarray(scene.displacement(i, at=j), np.float64))
+        found = np.where(np.isfinite(found).all(axis=-1, keepdims=True), found, 0.0)
+        known = moving & np.isfinite(true).all(axis=-1)
+        errors.append(end_point_errors(found, true, known))
+        lengths.append(np.linalg.norm(true[known], axis=-1))
+    pooled, zero = np.concatenate(errors), np.concatenate(lengths)
+    if not len(pooled):
+        return dict.fromkeys(("motion_epe", "motion_apd", "motion_epe_of_zero"), NAN)
+    return {
+        "motion_epe": float(pooled.mean()),
+        "motion_apd": within(pooled, THRESHOLDS),
+        "motion_epe_of_zero": float(zero.mean()),
+    }
+
+
+def similarity(scene: Scene, truth: Clip) -> Similarity:
+    """What carries the scene's motion over to the truth.
+
+    The rotation is the mean (chordal, Hartley et al. 2013) of those between the cameras: positions
+    on a line would leave one open. The scale is that of the paths, or of the depths where one
+    stands.
+    """
+    assert truth.world_from_camera is not None
+    poses, true = _poses(scene), truth.world_from_camera
+    U, _, Vt = np.linalg.svd((true[:, :3, :3] @ poses[:, :3, :3].mT).sum(axis=0))
+    rotation = U @ np.diag([1.0, 1.0, np.linalg.det(U @ Vt)]) @ Vt
+    ours, theirs = (path[:, :3, 3] - path[:, :3, 3].mean(axis=0) for path in (poses, true))
+    scale = 1.0
+    if _extends(scene, truth):
+        scale = float((theirs * (ours @ rotation.T)).sum() / (ours**2).sum())
+    elif truth.depth is not None:
+        scale = depth_errors(np.asarray(scene.depth), truth.depth, alignment="median").scale
+    middle = true[:, :3, 3].mean(axis=0) - scale * rotation @ poses[:, :3, 3].mean(axis=0)
+    return Similarity(scale, rotation, middle)
+
+
+def pairs(frames: int) -> Iterator[tuple[int, int]]:
+    """The frames between which motion is compared."""
+    for i in range(0, frames, SOURCES):
+        for reach in REACHES:
+            yield from ((i, j) for j in (i - reach, i + reach) if 0 <= j < frames)
+
+
+def _poses(scene: Scene) -> Float[np.ndarray, "N 4 4"]:
+    return np.asarray(scene.cameras.world_from_camera, np.float64)
+
+
+def _extends(scene: Scene, truth: Clip) -> bool:
+    """Whether both camera paths are long enough to align one to the other."""
+    assert truth.world_from_camera is not None
+    size = 1.0 if truth.depth is None else float(np.nanmedian(truth.depth))
+    ours = float(np.nanmedian(np.asarray(scene.depth)))
+    return bool(
+        path_length(truth.world_from_camera) > STILL * size
+        and path_length(_poses(scene)) > STILL * ours
+    )
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where a scene's pixels are in a clip's pictures: maps as ``cv2.remap`` takes them."""
+
+    x: Float[np.ndarray, "H W"]
+    y: Float[np.ndarray, "H W"]
+
+    def picture(
+        self, given: Shaped[np.ndarray, "h w"], outside: float
+    ) -> Shaped[np.ndarray, "H W"]:
+        """The nearest values."""
+        border = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": outside}
+        return cv2.remap(given, self.x, self.y, cv2.INTER_NEAREST, **border)
+
+    def mask(self, given: Bool[np.ndarray, "N h w"]) -> Bool[np.ndarray, "N H W"]:
+        """The nearest values; False outside."""
+        return np.stack([self.picture(part.astype(np.uint8), 0.0) > 0 for part in given])
+
+    def depth(self, given: Float[np.ndarray, "N h w"]) -> Float[np.ndarray, "N H W"]:
+        """The nearest values; NaN outside."""
+        return np.stack([self.picture(part.astype(np.float32), np.nan) for part in given])
+
+    def vectors(self, given: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "H W 3"]:
+        """The nearest values; NaN outside."""
+        return np.moveaxis(self.depth(np.moveaxis(given, -1, 0)), 0, -1).astype(np.float64)
+
+
+def grid_of(clip: Clip, scene: Scene) -> Grid | None:
+    """How to bring a clip's truth onto a scene's pixels; None: they are the same."""
+    (width, height), (true_width, true_height) = scene.size, clip.frames.shape[2:0:-1]
+    if (width, height) == (true_width, true_height) and clip.distortion is None:
+        return None
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    if clip.distortion is not None:
+        K = _opencv(scene)
+        x, y = cv2.initUndistortRectifyMap(
+            K, np.array(clip.distortion), np.eye(3), K, scene.size, cv2.CV_32FC1
+        )
+        x, y = x + 0.5, y + 0.5
+    x, y = x * (true_width / width) - 0.5, y * (true_height / height) - 0.5
+    return Grid(x.astype(np.float32), y.astype(np.float32))
+
+
+def on_scene(clip: Clip, scene: Scene) -> Clip:
+    """A clip's truth at a scene's pixels, with the scene's frames; of motion, see ``grid_of``."""
+    grid = grid_of(clip, scene)
+    if grid is None:
+        return clip
+    ratio = np.divide(scene.size, clip.frames.shape[2:0:-1])
+    judged = clip.judged
+    if clip.dynamic is not None and judged is None and clip.distortion is not None:
+        judged = np.ones_like(clip.dynamic)
+    scale = np.array([[ratio[0]], [ratio[1]], [1.0]])
+    return replace(
+        clip,
+        frames=np.asarray(scene.frames),
+        depth=None if clip.depth is None else grid.depth(clip.depth),
+        dynamic=None if clip.dynamic is None else grid.mask(clip.dynamic),
+        judged=None if judged is None else grid.mask(judged),
+        intrinsics=None if clip.intrinsics is None else clip.intrinsics * scale,
+        tracks=None if clip.tracks is None else _tracks_on(clip.tracks, clip, scene, ratio),
+        flow=None,
+        instance=None,
+        distortion=None,
+    )
+
+
+def _tracks_on(
+    tracks: PointTracks, clip: Clip, scene: Scene, ratio: Float[np.ndarray, "2"]
+) -> PointTracks:
+    if tracks.uv is None:
+        return tracks
+    uv = tracks.uv * ratio
+    if clip.distortion is not None:
+        K, flat = _opencv(scene), uv.reshape(-1, 1, 2) - 0.5
+        uv = cv2.undistortPoints(flat, K, np.array(clip.distortion), P=K).reshape(uv.shape) + 0.5
+    return replace(tracks, uv=uv)
+
+
+def _opencv(scene: Scene) -> Float[np.ndarray, "3 3"]:
+    """The first frame's intrinsics as OpenCV has them: pixels from the centre of the first."""
+    return np.asarray(scene.cameras.intrinsics[0]) - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
