@@ -194,12 +194,14 @@ def _poses(scene: Scene) -> Float[np.ndarray, "N 4 4"]:
 def _extends(scene: Scene, truth: Clip) -> bool:
     """Whether both camera paths are long enough to align one to the other."""
     assert truth.world_from_camera is not None
-    size = 1.0 if truth.depth is None else float(np.nanmedian(truth.depth))
-    ours = float(np.nanmedian(np.asarray(scene.depth)))
-    return bool(
-        path_length(truth.world_from_camera) > STILL * size
-        and path_length(_poses(scene)) > STILL * ours
-    )
+    paths = (truth.world_from_camera, truth.depth), (_poses(scene), np.asarray(scene.depth))
+    return all(path_length(path) > STILL * _size(depth) for path, depth in paths)
+
+
+def _size(depth: Float[np.ndarray, "N H W"] | None) -> float:
+    """The median depth; 1 where none is known."""
+    known = None if depth is None else depth[np.isfinite(depth)]
+    return float(np.median(known)) if known is not None and known.size else 1.0
 
 
 @dataclass(frozen=True)
