@@ -1,0 +1,427 @@
+"""How well points are followed in the world: WorldTrack (St4RTrack, Feng et al. 2025; 4RC).
+
+Tracks are world positions [T, N, 3] in metres, the world being the first camera's axes: the origin
+is where the first camera stands. Every frame of every track counts, visible or not.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch.nn.functional import interpolate
+
+from worldline.errors import InputError
+from worldline.evaluation.metrics.checks import same_shape
+from worldline.evaluation.metrics.motion import THRESHOLDS
+from worldline.evaluation.metrics.trajectory import Similarity
+from worldline.geometry.alignment import umeyama
+
+Alignment = Literal["none", "global", "per_trajectory", "sim3_closed", "sim3"]
+
+MOVES = 0.01  # metres: a track whose true path is longer is dynamic
+INLIER = 0.05  # metres, of RANSAC
+SAMPLES = 1000  # of three points each
+MOST_POINTS = 16384  # that RANSAC looks at
+
+_FIRST_LOOK = 2048  # points on which all samples are ranked
+_FINALISTS = 32  # samples that are then judged on all points
+_CHUNK = 50_000  # distances at a time: they stay in the cache
+_SMALLEST = 1e-12  # metres: published medians of distances are at least that
+
+_Points = Float[np.ndarray, "M 3"]
+_Hypotheses = tuple[  # scales, rotations and translations
+    Float[np.ndarray, " H"], Float[np.ndarray, "H 3 3"], Float[np.ndarray, "H 3"]
+]
+
+
+@dataclass(frozen=True)
+class WorldTrackErrors:
+    """Errors of aligned tracks; see ``world_track_errors``."""
+
+    apd: float  # share within a threshold, mean over the thresholds
+    epe: float  # mean distance, metres
+    within: Float[np.ndarray, " K"]  # share within each threshold
+    similarity: Similarity  # what aligned them; the identity for "per_trajectory"
+
+
+@dataclass(frozen=True)
+class WorldTrackScores:
+    """One sequence; see ``world_track_scores``."""
+
+    all: WorldTrackErrors
+    dynamic: WorldTrackErrors  # NaN where no track moves
+    dynamic_share: float  # of the tracks
+
+
+@dataclass(frozen=True)
+class WorldTrackMeans:
+    """Means over sequences; NaN where no sequence has the number."""
+
+    apd: float
+    epe: float
+    apd_dynamic: float
+    epe_dynamic: float
+    epe_dynamic_as_published: float  # a smaller number; see ``mean_over_sequences``
+
+
+def world_track_scores(
+    estimate: Float[np.ndarray, "T N 3"],
+    truth: Float[np.ndarray, "F M 3"],
+    alignment: Alignment = "global",
+    seed: int = 0,
+    published: bool = False,
+) -> WorldTrackScores:
+    """Errors of all tracks, and of those that truly move, aligned on their own.
+
+    The dynamic errors are NaN if no track moves, or if too few points of such tracks are finite
+    to be aligned. The rest is as in ``world_track_errors``.
+    """
+    whole = world_track_errors(estimate, truth, alignment, seed, published)
+    moving = moves(truth)
+    parts = estimate[:, moving], truth[:, moving]
+    enough = np.sum(_finite(*parts)) >= 3
+    dynamic = world_track_errors(*parts, alignment, seed, published) if enough else _nothing()
+    share = float(moving.mean()) if moving.size else float("nan")
+    return WorldTrackScores(whole, dynamic, share)
+
+
+def world_track_errors(
+    estimate: Float[np.ndarray, "T N 3"],
+    truth: Float[np.ndarray, "F M 3"],
+    alignment: Alignment = "global",
+    seed: int = 0,
+    published: bool = False,
+) -> WorldTrackErrors:
+    """APD within 0.1, 0.3, 0.5 and 1 m (inclusive) and EPE of tracks after an alignment.
+
+    - "none": as they are.
+    - "global": scaled about the origin by the ratio of the median distances from it.
+    - "per_trajectory": the same for each track.
+    - "sim3_closed": the least-squares similarity of all points (Umeyama 1991).
+    - "sim3": that of the inliers (< 0.05 m) of the best of 1000 similarities through three points
+      each, found on at most 16384 points; drawn with ``seed``.
+
+    Points whose truth is not finite do not count. An estimate that is not finite is within no
+    threshold, and in neither the EPE nor the alignment; without any finite one the EPE is inf.
+
+    ``published`` computes what 4RC's ``compute_average_pts_within_thresh`` does: the similarity's
+    scale forgets the sign of the smallest singular value, so it is too large where a mirror image
+    would fit better; points that are not finite count in the medians (one NaN spoils them all),
+    and as missed where the truth is not finite. Without any point the EPE is then inf, not NaN.
+
+    Raises ``InputError`` for arrays that do not fit or, without ``published``, are empty, for
+    fewer than three finite points to fit a similarity to, and for points that fix no scale.
+    """
+    _check(estimate, truth, allow_empty=published)
+    estimate, truth = estimate.astype(np.float64), truth.astype(np.float64)
+    aligned, similarity = _aligned(estimate, truth, alignment, seed, published)
+    with np.errstate(invalid="ignore"):
+        distance = np.linalg.norm(aligned - truth, axis=-1)
+    if not published:
+        distance = distance[np.isfinite(truth).all(axis=-1)]
+        if distance.size == 0:
+            return _nothing()
+    return _errors(distance.reshape(-1), similarity)
+
+
+def moves(truth: Float[np.ndarray, "T N 3"], threshold: float = MOVES) -> Bool[np.ndarray, " N"]:
+    """Which tracks are dynamic: their path, summed over the frames, is longer than that (m).
+
+    Steps to or from a position that is not finite count as none.
+    """
+    with np.errstate(invalid="ignore"):
+        steps = np.linalg.norm(np.diff(truth, axis=0), axis=-1)
+    return np.sum(steps, axis=0, where=np.isfinite(steps)) > threshold
+
+
+def tracks_at_queries(
+    maps: Float[np.ndarray, "T H W 3"],
+    queries: Float[np.ndarray, "N 2"],
+    size: tuple[int, int],
+) -> tuple[Float[np.ndarray, "T M 3"], Bool[np.ndarray, " N"]]:
+    """The tracks of query pixels (x, y) from maps of where each pixel's point is at each time.
+
+    ``size`` is the (width, height) of the picture that the queries are in; they are scaled to the
+    maps and truncated. Queries outside have no track: the M that do are True in the second array.
+    Raises ``InputError`` for a size that is not positive.
+    """
+    if min(size) <= 0:
+        raise InputError(f"A picture's width and height are positive, not {size}.")
+    height, width = maps.shape[1:3]
+    x, y = (queries * (np.array([width, height]) / np.array(size))).T
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    return maps[:, y[inside].astype(np.int64), x[inside].astype(np.int64)], inside
+
+
+def dense_tracks(
+    estimate: Float[np.ndarray, "T h w 3"],
+    truth: Float[np.ndarray, "T H W 3"],
+    visible: Bool[np.ndarray, "H W"],
+) -> tuple[Float[np.ndarray, "T N 3"], Float[np.ndarray, "T N 3"]]:
+    """4RC's dense tracking: the tracks, estimated and true, of the query frame's visible pixels.
+
+    The estimate is brought to the truth's size by nearest neighbours (PyTorch's "nearest", of the
+    pixels' corners, as published). Give the result to ``world_track_scores``; without a visible
+    pixel both are empty. Raises ``InputError`` for differing frames or another mask's size.
+    """
+    if len(estimate) != len(truth) or visible.shape != truth.shape[1:3]:
+        raise InputError(
+            f"Dense tracks [T, H, W, 3] need as many frames and a mask [H, W] of the truth's size; "
+            f"got {estimate.shape}, {truth.shape} and {visible.shape}."
+        )
+    if estimate.shape != truth.shape:
+        channels_first = torch.from_numpy(np.array(estimate)).permute(0, 3, 1, 2)
+        resized = interpolate(channels_first, size=visible.shape, mode="nearest")
+        estimate = resized.permute(0, 2, 3, 1).numpy()
+    return estimate[:, visible], truth[:, visible]
+
+
+def mean_over_sequences(scores: Sequence[WorldTrackScores]) -> WorldTrackMeans:
+    """The plain mean of each number over the sequences that have it.
+
+    4RC's evaluation divides the dynamic EPE by the number of all sequences, so that those where
+    nothing moves count as perfect: that number stands under its own name.
+    """
+    dynamic = [score.dynamic.epe for score in scores]
+    every = [score.all.epe for score in scores]
+    known, count = np.array(dynamic)[~np.isnan(dynamic)], np.sum(~np.isnan(every))
+    return WorldTrackMeans(
+        _known_mean([score.all.apd for score in scores]),
+        _known_mean(every),
+        _known_mean([score.dynamic.apd for score in scores]),
+        _known_mean(dynamic),
+        float(known.sum() / count) if count else float("nan"),
+    )
+
+
+def ransac_similarity(
+    source: Float[np.ndarray, "M 3"],
+    target: Float[np.ndarray, "M 3"],
+    seed: int = 0,
+    published: bool = False,
+) -> Similarity:
+    """The least-squares similarity of the inliers of the best of 1000 three-point samples.
+
+    Points must be finite. If no sample has three inliers (< 0.05 m), the best sample's own
+    similarity is the result. Raises ``InputError`` for fewer than three points or if no sample
+    fixes a scale. Equal seeds give equal results; see ``world_track_errors`` for ``published``.
+    """
+    if len(source) < 3:
+        raise InputError(f"A similarity needs at least 3 finite points; got {len(source)}.")
+    rng = np.random.default_rng(seed)
+    some = slice(None)
+    if len(source) > MOST_POINTS:
+        some = rng.choice(len(source), MOST_POINTS, replace=False)
+    some_source, some_target = source[some], target[some]
+    samples = _triples(rng, len(some_source))
+    hypotheses = _through_three(some_source[samples], some_target[samples])
+    best = _most_inliers(hypotheses, some_source, some_target)
+    model = Similarity(*(part[best] for part in hypotheses))
+    if not np.isfinite(model.scale):
+        raise InputError("The estimated points coincide, so their scale cannot be aligned.")
+    near = np.linalg.norm(model.points(some_source) - some_target, axis=1) < INLIER
+    if near.sum() < 3:
+        return Similarity(float(model.scale), model.rotation, model.translation)
+    return closed_similarity(some_source[near], some_target[near], published)
+
+
+def closed_similarity(source: _Points, target: _Points, published: bool = False) -> Similarity:
+    """The least-squares similarity of all points, or with 4RC's scale if ``published``.
+
+    That scale is Σσ over the variance, without the sign that the smallest σ has after a mirror
+    image was avoided (Umeyama 1991, eq. 42): larger than the best one.
+    """
+    if len(source) < 3:
+        raise InputError(f"A similarity needs at least 3 finite points; got {len(source)}.")
+    found = umeyama(torch.from_numpy(source), torch.from_numpy(target))
+    scale, rotation, translation = found[0].item(), found[1].numpy(), found[2].numpy()
+    if published:
+        source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+        x, y = source - source_mean, target - target_mean
+        scale = float(np.linalg.norm(y.T @ x, "nuc") / np.sum(x**2))
+        translation = target_mean - scale * rotation @ source_mean
+    return Similarity(scale, rotation, translation)
+
+
+def _check(estimate: np.ndarray, truth: np.ndarray, allow_empty: bool) -> None:
+    if estimate.shape != truth.shape or not allow_empty:
+        same_shape("World tracks", estimate, truth)
+
+
+def _errors(distance: Float[np.ndarray, " M"], similarity: Similarity) -> WorldTrackErrors:
+    finite = distance[np.isfinite(distance)]
+    epe = float(finite.mean()) if finite.size else float("inf")
+    if distance.size == 0:
+        within = np.full(len(THRESHOLDS), np.nan)
+    else:
+        within = np.array([np.mean(distance <= threshold) for threshold in THRESHOLDS])
+    return WorldTrackErrors(float(within.mean()), epe, within, similarity)
+
+
+def _nothing() -> WorldTrackErrors:
+    nan = float("nan")
+    return WorldTrackErrors(nan, nan, np.full(len(THRESHOLDS), nan), _scaling(nan))
+
+
+def _scaling(scale: float) -> Similarity:
+    return Similarity(scale, np.eye(3), np.zeros(3))
+
+
+def _finite(
+    estimate: Float[np.ndarray, "T N 3"], truth: Float[np.ndarray, "T N 3"]
+) -> Bool[np.ndarray, "T N"]:
+    # a sum of three numbers is finite only if they are: quicker than asking each
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.isfinite(np.einsum("...d->...", estimate) + np.einsum("...d->...", truth))
+
+
+def _aligned(
+    estimate: Float[np.ndarray, "T N 3"],
+    truth: Float[np.ndarray, "T N 3"],
+    alignment: Alignment,
+    seed: int,
+    published: bool,
+) -> tuple[Float[np.ndarray, "T N 3"], Similarity]:
+    if alignment == "none":
+        return estimate, _scaling(1.0)
+    if alignment in ("global", "per_trajectory"):
+        each = alignment == "per_trajectory"
+        scale = _median_scale(estimate, truth, each, published)
+        with np.errstate(invalid="ignore"):
+            return estimate * scale, _scaling(1.0 if each else float(scale.item()))
+    if alignment not in ("sim3", "sim3_closed"):
+        raise InputError(f"There is no alignment {alignment!r} of world tracks.")
+    both = _finite(estimate, truth)
+    if alignment == "sim3":
+        similarity = ransac_similarity(estimate[both], truth[both], seed, published)
+    else:
+        similarity = closed_similarity(estimate[both], truth[both], published)
+    with np.errstate(invalid="ignore"):
+        return similarity.points(estimate.reshape(-1, 3)).reshape(estimate.shape), similarity
+
+
+def _median_scale(
+    estimate: Float[np.ndarray, "T N 3"],
+    truth: Float[np.ndarray, "T N 3"],
+    each: bool,
+    published: bool,
+) -> Float[np.ndarray, "1 K 1"]:
+    """The true over the estimated median distance from the origin; NaN where nothing fixes it."""
+    axis = 0 if each else (0, 1)
+    medians = []
+    for points in (truth, estimate):
+        distance = np.linalg.norm(points, axis=-1)
+        if not published:
+            distance = np.where(_finite(estimate, truth), distance, np.nan)
+        medians.append(_median(distance, axis, skip_nan=not published))
+    true, found = medians
+    if published:
+        scale = np.maximum(true, _SMALLEST) / np.maximum(found, _SMALLEST)
+    else:
+        scale = np.divide(true, found, out=np.full(true.shape, np.nan), where=found > 0)
+    return scale[..., None]
+
+
+def _median(
+    values: Float[np.ndarray, "T N"], axis: int | tuple[int, int], skip_nan: bool
+) -> Float[np.ndarray, "1 K"]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # numpy warns of medians of nothing
+        median = np.nanmedian if skip_nan else np.median
+        return median(values, axis=axis, keepdims=True)
+
+
+def _triples(rng: np.random.Generator, count: int) -> Int64[np.ndarray, "H 3"]:
+    """Three different indices below the count for each sample, all triples alike."""
+    first, second, third = (rng.integers(count - k, size=SAMPLES) for k in range(3))
+    second += second >= first
+    third += third >= np.minimum(first, second)
+    third += third >= np.maximum(first, second)
+    return np.stack([first, second, third], axis=1)
+
+
+def _through_three(
+    source: Float[np.ndarray, "H 3 3"], target: Float[np.ndarray, "H 3 3"]
+) -> _Hypotheses:
+    """The least-squares similarities of triples [H, point, axis]; NaN where points coincide."""
+    source_mean, target_mean = source.mean(axis=1), target.mean(axis=1)
+    x, y = source - source_mean[:, None], target - target_mean[:, None]
+    U, D, Vt = np.linalg.svd(np.swapaxes(y, 1, 2) @ x)
+    # three points span a plane, so the smallest singular value is 0 and its sign only turns
+    U[:, :, 2] *= np.linalg.det(U @ Vt)[:, None]
+    rotation, variance = U @ Vt, np.sum(x**2, axis=(1, 2))
+    nan = np.full(len(D), np.nan)
+    scale = np.divide(D.sum(axis=1), variance, out=nan, where=variance > 0)
+    turned = np.einsum("hij,hj->hi", rotation, source_mean)
+    return scale, rotation, target_mean - scale[:, None] * turned
+
+
+def _most_inliers(hypotheses: _Hypotheses, source: _Points, target: _Points) -> int:
+    """The hypothesis with the most inliers, of those that have most among some of the points.
+
+    Judging every one on all points costs eight times as much and, but for ties that sampling noise
+    decides, finds the same.
+    """
+    coefficients, features = _linear_distances(hypotheses, source, target)
+    stride = max(1, len(source) // _FIRST_LOOK)
+    first = _inlier_counts(coefficients, np.ascontiguousarray(features[:, ::stride]))
+    finalists = np.argsort(-first, kind="stable")[:_FINALISTS]
+    return int(finalists[_inlier_counts(coefficients[finalists], features).argmax()])
+
+
+def _inlier_counts(
+    coefficients: Float[np.ndarray, "H 18"], features: Float[np.ndarray, "18 M"]
+) -> Int64[np.ndarray, " H"]:
+    rows = max(1, _CHUNK // features.shape[1])
+    counts = []
+    for start in range(0, len(coefficients), rows):
+        # not @: waiting for its threads takes longer than the product where the machine is busy
+        squared = np.einsum("hk,kn->hn", coefficients[start : start + rows], features)
+        counts.append((squared < INLIER**2).view(np.uint8).sum(axis=1, dtype=np.int64))
+    return np.concatenate(counts)
+
+
+def _linear_distances(
+    hypotheses: _Hypotheses, source: _Points, target: _Points
+) -> tuple[Float[np.ndarray, "H 18"], Float[np.ndarray, "18 M"]]:
+    """Two matrices whose product is the squared distance of each hypothesis and each point.
+
+    |s R p + t - q|² is linear in 1, p, q, |p|², |q|² and the products of p and q, so one product
+    of matrices judges all hypotheses. The points are centred, which keeps it exact.
+    """
+    scale, rotation, translation = hypotheses
+    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    p, q = source - source_mean, target - target_mean
+    linear = scale[:, None, None] * rotation
+    t = translation + linear @ source_mean - target_mean
+    coefficients = np.concatenate(
+        [
+            np.sum(t**2, axis=1)[:, None],
+            2 * np.einsum("hij,hi->hj", linear, t),
+            -2 * t,
+            scale[:, None] ** 2,
+            np.ones((len(scale), 1)),
+            -2 * linear.reshape(-1, 9),
+        ],
+        axis=1,
+    )
+    features = np.concatenate(
+        [
+            np.ones((1, len(p))),
+            p.T,
+            q.T,
+            np.sum(p**2, axis=1)[None],
+            np.sum(q**2, axis=1)[None],
+            (q.T[:, None] * p.T[None]).reshape(9, -1),
+        ]
+    )
+    return coefficients, features
+
+
+def _known_mean(values: Sequence[float]) -> float:
+    known = np.array(values)[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
