@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict, astuple
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,19 @@ from safetensors.numpy import load_file
 from scipy.spatial.transform import Rotation
 
 from worldline.errors import InputError
+from worldline.evaluation.golden import main
+from worldline.evaluation.goldens.relpose import numbers
 from worldline.evaluation.metrics.trajectory import (
     absolute_error,
+    absolute_errors,
     align,
     path_length,
+    pose_auc,
+    pose_auc_as_published,
+    relative_angles,
     relative_errors,
     rotation_angle,
+    statistics,
     trajectory_errors,
 )
 
@@ -176,3 +184,111 @@ def test_equals_tartanair_evaluation(reference_metrics: Path):
     back = align(true, found)
     ate = absolute_error(back.poses(true), found) / back.scale
     assert ate == pytest.approx(expected["scale"]["ate_score"], rel=1e-6)
+
+
+def turned(pose, degrees, axis="z"):
+    out = pose.copy()
+    out[:3, :3] = pose[:3, :3] @ Rotation.from_euler(axis, degrees, degrees=True).as_matrix()
+    return out
+
+
+def test_statistics_by_hand():
+    found = statistics(np.array([1.0, 2.0, 6.0, 3.0]))
+    want = (np.sqrt(50 / 4), 3, 2.5, np.sqrt(50 / 4 - 9), 1, 6, 50)
+    assert astuple(found) == pytest.approx(want)
+    assert np.isnan(astuple(statistics(np.zeros(0)))).all()
+
+
+def test_relative_errors_over_more_frames_and_over_consecutive_pairs():
+    truth, estimate = random_poses(0, 7), random_poses(1, 7)
+    every = relative_errors(estimate, truth, delta=3)
+    apart = relative_errors(estimate, truth, delta=3, all_pairs=False)
+    assert len(every[0]) == 4 and np.array_equal(apart[0], every[0][[0, 3]])
+    with pytest.raises(InputError, match="not 0 apart"):
+        relative_errors(estimate, truth, delta=0)
+
+
+def test_pose_auc_of_one_turned_camera():
+    truth = random_poses(2, 3)
+    estimate = truth.copy()
+    estimate[2] = turned(truth[2], 7.5)  # its pairs are off in rotation only
+    angles = relative_angles(estimate, truth)
+    assert angles.rotation == pytest.approx([0, 7.5, 7.5], abs=1e-9)
+    assert angles.direction == pytest.approx([0, 0, 0], abs=1e-9)
+    assert pose_auc(estimate, truth, 30.0) == pytest.approx((1 + 2 * (1 - 7.5 / 30)) / 3)
+    # thresholds of 1 to 7 degrees miss two of three pairs, 8 to 30 none
+    assert pose_auc_as_published(estimate, truth, 30) == pytest.approx((7 / 3 + 23) / 30)
+    assert pose_auc(truth, truth) == pytest.approx(1)
+
+
+def test_pose_auc_does_not_depend_on_the_estimates_similarity():
+    truth, estimate = random_poses(5), random_poses(5)
+    estimate[:, :3, 3] += 0.1 * np.random.default_rng(0).normal(size=(8, 3))
+    moved = random_poses(6, 1) @ estimate
+    moved[:, :3, 3] *= 3
+    assert pose_auc(moved, truth) == pytest.approx(pose_auc(estimate, truth))
+    found = pose_auc_as_published(moved, truth)
+    assert found == pytest.approx(pose_auc_as_published(estimate, truth))
+
+
+def test_published_pose_auc_takes_a_direction_for_its_opposite():
+    truth = poses(np.eye(3), np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0.0]]))
+    backwards = poses(np.eye(3), -truth[:, :3, 3])
+    assert pose_auc(backwards, truth) == 0
+    assert pose_auc_as_published(backwards, truth) == pytest.approx(1)
+
+
+def test_pose_auc_of_cameras_that_stand_still_or_are_unknown():
+    moving = poses(np.eye(3), np.array([[0, 0, 0], [1, 0, 0], [2, 1, 0.0]]))
+    still = poses(np.eye(3), np.zeros((3, 3)))
+    assert pose_auc(moving, still) == 1  # the truth has no direction: rotations alone count
+    assert pose_auc(still, moving) == 0
+    assert pose_auc_as_published(still, moving) == 0  # 90 degrees
+    unknown = moving.copy()
+    unknown[2] = np.nan
+    assert pose_auc(unknown, moving) == pytest.approx(1 / 3)
+    assert pose_auc_as_published(unknown, moving) == pytest.approx(1 / 3)
+    with pytest.raises(InputError, match="two frames"):
+        pose_auc(moving[:1], moving[:1])
+    with pytest.raises(InputError, match="above 0"):
+        pose_auc(moving, moving, 0.0)
+
+
+def test_positions_in_a_line_and_poses_that_are_not_finite():
+    truth = poses(np.eye(3), np.arange(4.0)[:, None] * [1, 2, 3])
+    assert trajectory_errors(truth, truth).ate < 1e-12
+    broken = truth.copy()
+    broken[1] = np.nan
+    with pytest.raises(InputError, match="not finite"):
+        trajectory_errors(broken, truth)
+    with pytest.raises(InputError, match="coincide"):
+        trajectory_errors(np.tile(np.eye(4), (4, 1, 1)), truth)
+
+
+def test_equals_every_statistic_of_evo(reference_metrics: Path):
+    name = "freiburg1_xyz-rgbdslam.txt"
+    expected = json.loads((reference_metrics / "expected_evo.json").read_text())[name]
+    folder = reference_metrics / "trajectories"
+    pair = read_tum(folder / name), read_tum(folder / "freiburg1_xyz-groundtruth.txt")
+    found, true = associate(*pair)
+    aligned = {
+        "none": found,
+        "se3": align(found, true, with_scale=False).poses(found),
+        "sim3": align(found, true).poses(found),
+    }
+    for how, moved in aligned.items():
+        ape, rpe = absolute_errors(moved, true), relative_errors(moved, true)
+        ours = {"ape_trans": ape[0], "ape_rot_deg": ape[1]}
+        ours |= {"rpe_trans_delta1f": rpe[0], "rpe_rot_deg_delta1f": rpe[1]}
+        for key, errors in ours.items():
+            assert asdict(statistics(errors)) == pytest.approx(expected[how][key], rel=1e-5)
+
+
+def test_golden_relpose(golden: Path):
+    assert main([str(golden / "metrics_relpose.json")]) == 0
+
+
+def test_golden_relpose_is_nan_where_evo_refuses():
+    line = poses(np.eye(3), np.arange(4.0)[:, None] * [1, 0, 0])
+    found = numbers({"pred_c2w": line, "gt_c2w": line}, {}, {})
+    assert np.isnan(found["ATE_rmse"]) and np.isnan(found["RPE_rot_all"]["sse"])
