@@ -39,8 +39,7 @@ class Clip:
     ``instance`` the object of each pixel (-1: none), ``motion`` where each pixel's point is at
     other frames (of scenes in the first frame's camera axes). Lengths are metres if ``metric``.
     ``frame_names`` say which of the dataset's frames these are; ``source`` is the video or the
-    folder of pictures that holds just these frames, where there is one; ``distortion`` OpenCV's
-    (k1, k2, p1, p2, k3) of frames that are not yet freed from it.
+    folder of pictures that holds just these frames, where there is one.
     """
 
     name: str
@@ -58,7 +57,6 @@ class Clip:
     judged: Bool[np.ndarray, "N H W"] | None = None
     motion: MotionField | None = None
     source: Path | None = None
-    distortion: tuple[float, float, float, float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.frames)

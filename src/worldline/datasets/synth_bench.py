@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from worldline.datasets.clip import Clip
+from worldline.datasets.clip import Clip, PointTracks
 from worldline.errors import InputError
 from worldline.synth.bench import bench_list, draw_bench_clip
+from worldline.synth.clips import SyntheticClip
+
+TRACKS = 512  # points of a clip that are followed
 
 
 def names(root: Path | None = None) -> list[str]:
@@ -36,7 +39,28 @@ def read(root: Path | None, name: str, frames: Sequence[int] | None = None) -> C
         intrinsics=np.asarray(truth.cameras.intrinsics, np.float64),
         depth=np.asarray(truth.depth),
         dynamic=np.asarray(truth.dynamic) > 0.5,
+        tracks=_tracks(clip, one.seed),
         motion=truth.motion,
+    )
+
+
+def _tracks(clip: SyntheticClip, seed: int) -> PointTracks:
+    """Points drawn from all frames' pixels, followed exactly."""
+    generator = np.random.default_rng(seed)
+    frame = generator.integers(0, len(clip), (TRACKS, 1))
+    size = clip.scene.size
+    queries = np.concatenate([frame, generator.random((TRACKS, 2)) * size], axis=1)
+    found = clip.tracks(queries)
+    there = found.confidence[:, 0] > 0
+    queries = queries[there]
+    x, y = queries[:, 1:].astype(int).T
+    dynamic = np.asarray(clip.scene.dynamic)[queries[:, 0].astype(int), y, x] > 0.5
+    return PointTracks(
+        visible=found.visible[there],
+        uv=found.uv[there],
+        xyz=found.xyz[there],
+        dynamic=dynamic,
+        query=queries[:, 0].astype(int),
     )
 
 

@@ -1,8 +1,8 @@
 """All numbers that the truth of a clip allows to say of a scene.
 
-Truth is brought onto the scene's pixels (nearest values; bent as the scene's frames were freed from
-their lens), so no true value is made up. Lengths are in the truth's units. A number is NaN where
-the scene has nothing to compare; it is left out where the truth does not know.
+Truth is brought onto the scene's pixels (nearest values), so no true value is made up. Lengths are
+in the truth's units. A number is NaN where the scene has nothing to compare; it is left out where
+the truth does not know.
 """
 
 from collections.abc import Iterator
@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from worldline.datasets.clip import Clip, PointTracks
 from worldline.errors import InputError
 from worldline.evaluation.metrics.depth import best_scale, depth_errors
 from worldline.evaluation.metrics.masks import iou_per_frame, pooled_iou
 from worldline.evaluation.metrics.motion import THRESHOLDS, end_point_errors, within
+from worldline.evaluation.metrics.surfaces import complete_4d_errors
+from worldline.evaluation.metrics.tapvid import Tracks as PictureTracks
+from worldline.evaluation.metrics.tapvid import tapvid_counts
 from worldline.evaluation.metrics.trajectory import (
     Similarity,
     absolute_error,
@@ -25,9 +28,11 @@ from worldline.evaluation.metrics.trajectory import (
     relative_errors,
     rmse,
 )
+from worldline.evaluation.metrics.worldtrack import Alignment, world_track_scores
 from worldline.scene import Scene
 
 STILL = 1e-6  # a path shorter than this share of the depth fixes no scale
+GATHERED = 400  # points of each frame, for complete geometry
 SOURCES, REACHES = 6, (6, 12)  # motion: from every 6th frame, to 6 and 12 frames before and after
 NAN = float("nan")
 
@@ -43,9 +48,10 @@ def score(scene: Scene, clip: Clip) -> Numbers:
         raise InputError(f"the scene has {len(scene)} frames and the clip {len(clip)}.")
     truth = on_scene(clip, scene)
     found: Numbers = {}
-    for part in (cameras, lens, depth, masks):
+    for part in (cameras, lens, depth, masks, tracks_in_picture, tracks_in_space):
         found |= part(scene, truth)
-    return found | motion(scene, truth, grid_of(clip, scene))
+    grid = grid_of(clip, scene)
+    return found | motion(scene, truth, grid) | (complete(scene, truth) if grid is None else {})
 
 
 def cameras(scene: Scene, truth: Clip) -> Numbers:
@@ -159,6 +165,131 @@ def motion(scene: Scene, truth: Clip, grid: "Grid | None" = None) -> Numbers:
     }
 
 
+def tracks_in_picture(scene: Scene, truth: Clip) -> Numbers:
+    """TAP-Vid's AJ, < δ_avg and OA, queried first, of the points that the truth follows."""
+    if truth.tracks is None or truth.tracks.uv is None:
+        return {}
+    asked = asked_tracks(truth, scene)
+    if asked is None:
+        return dict.fromkeys(("tracks_aj", "tracks_within", "tracks_oa"), NAN)
+    rows, queries = asked
+    found, scale = scene.tracks(queries), 256 / np.array(scene.size)
+    hidden = ~truth.tracks.visible[rows]
+    scores = tapvid_counts(
+        PictureTracks(found.uv * scale, ~found.visible),
+        PictureTracks(truth.tracks.uv[rows] * scale, hidden),
+        queries[:, [0, 2, 1]],
+    ).per_video()
+    return {
+        "tracks_aj": float(scores.average_jaccard),
+        "tracks_within": float(scores.average_within),
+        "tracks_oa": float(scores.occlusion_accuracy),
+    }
+
+
+def tracks_in_space(scene: Scene, truth: Clip) -> Numbers:
+    """WorldTrack's APD and EPE, of all tracks and of those that move, in the first camera's frame.
+
+    Aligned by the medians of the distances ("global") and by a robust similarity ("sim3").
+    """
+    if truth.tracks is None or truth.tracks.xyz is None or truth.tracks.uv is None:
+        return {}
+    names = [f"{what}{part}" for what in ("apd", "epe") for part in ("", "_dynamic")]
+    numbers = {f"tracks3d_{name}{way}": NAN for way in ("", "_sim3") for name in names}
+    asked = asked_tracks(truth, scene)
+    if asked is None:
+        return numbers
+    rows, queries = asked
+    true = np.asarray(truth.tracks.xyz[rows], np.float64)
+    if truth.world_from_camera is not None:
+        true = moved(np.linalg.inv(truth.world_from_camera[0]), true)
+    estimate = np.asarray(scene.tracks(queries).xyz, np.float64).swapaxes(0, 1)
+    ways: tuple[tuple[str, Alignment], ...] = (("", "global"), ("_sim3", "sim3"))
+    for way, alignment in ways:
+        try:
+            scores = world_track_scores(estimate, true.swapaxes(0, 1), alignment)
+        except InputError:  # too few points to align
+            continue
+        numbers |= {
+            f"tracks3d_apd{way}": scores.all.apd,
+            f"tracks3d_epe{way}": scores.all.epe,
+            f"tracks3d_apd_dynamic{way}": scores.dynamic.apd,
+            f"tracks3d_epe_dynamic{way}": scores.dynamic.epe,
+        }
+    return numbers
+
+
+def complete(
+    scene: Scene, truth: Clip, icp_threshold: float | None = None, together: bool = False
+) -> Numbers:
+    """Acc, Comp and NC of all frames' points gathered at the first, the middle and the last frame.
+
+    Complet4R's protocol on points drawn from every frame, as seen then and as hidden then. Needs
+    true motion and depth at the scene's own pixels.
+    """
+    if truth.motion is None or truth.depth is None or truth.world_from_camera is None:
+        return {}
+    if truth.intrinsics is None:
+        return {}
+    frames, targets = len(truth), np.unique([0, len(truth) // 2, len(truth) - 1])
+    drawn = np.random.default_rng(0).random((frames, GATHERED, 2)) * scene.size
+    pixels = np.floor(drawn) + 0.5
+    at = targets.astype(np.float64)
+    estimate, true, seen = [], [], []
+    first = np.linalg.inv(truth.world_from_camera[0])
+    for i in range(frames):
+        answer = truth.motion.query(i, at, pixels[i])
+        x, y = np.floor(pixels[i]).astype(int).T
+        rays = np.linalg.inv(truth.intrinsics[i]) @ np.stack([*pixels[i].T, np.ones(GATHERED)])
+        points = (truth.depth[i, y, x] * rays).T
+        base = moved(first @ truth.world_from_camera[i], points)
+        true.append(base + answer.displacement)
+        estimate.append(np.asarray(scene.pointmap(i, at.tolist(), pixels[i]), np.float64))
+        known = np.ones(answer.displacement.shape[:2], bool)
+        seen.append(known if answer.visible is None else answer.visible)
+    clouds = [np.concatenate(parts, axis=1) for parts in (estimate, true)]
+    in_view = np.concatenate(seen, axis=1)
+    found = complete_4d_errors(clouds[0], clouds[1], in_view, together, icp_threshold)
+    whole, seen_then, hidden = found.all, found.visible, found.occluded
+    return {
+        "complete_acc": whole.accuracy,
+        "complete_acc_median": whole.accuracy_median,
+        "complete_comp": whole.completion,
+        "complete_comp_median": whole.completion_median,
+        "complete_nc": whole.normal_consistency,
+        "complete_nc_median": 0.5
+        * (whole.normals_accuracy_median + whole.normals_completion_median),
+        "complete_acc_visible": seen_then.accuracy,
+        "complete_comp_visible": seen_then.completion,
+        "complete_acc_hidden": hidden.accuracy,
+        "complete_comp_hidden": hidden.completion,
+    }
+
+
+def asked_tracks(
+    truth: Clip, scene: Scene
+) -> tuple[Int[np.ndarray, " Q"], Float[np.ndarray, "Q 3"]] | None:
+    """The tracks that start inside the picture, and their queries (frame, x, y)."""
+    tracks = truth.tracks
+    assert tracks is not None and tracks.uv is not None
+    visible = tracks.visible & np.isfinite(tracks.uv).all(axis=-1)
+    start = visible.argmax(axis=1) if tracks.query is None else np.asarray(tracks.query, np.int64)
+    every = np.arange(len(visible))
+    uv = np.asarray(tracks.uv[every, start], np.float64)
+    inside = visible[every, start] & ((uv >= 0) & (uv < scene.size)).all(axis=1)
+    rows = np.flatnonzero(inside)
+    if not len(rows):
+        return None
+    return rows, np.column_stack([start[rows].astype(np.float64), uv[rows]])
+
+
+def moved(
+    pose: Float[np.ndarray, "4 4"], points: Float[np.ndarray, "*n 3"]
+) -> Float[np.ndarray, "*n 3"]:
+    """Points carried along by a rigid motion."""
+    return points @ pose[:3, :3].T + pose[:3, 3]
+
+
 def similarity(scene: Scene, truth: Clip) -> Similarity:
     """What carries the scene's motion over to the truth.
 
@@ -234,15 +365,9 @@ class Grid:
 def grid_of(clip: Clip, scene: Scene) -> Grid | None:
     """How to bring a clip's truth onto a scene's pixels; None: they are the same."""
     (width, height), (true_width, true_height) = scene.size, clip.frames.shape[2:0:-1]
-    if (width, height) == (true_width, true_height) and clip.distortion is None:
+    if (width, height) == (true_width, true_height):
         return None
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    if clip.distortion is not None:
-        K = _opencv(scene)
-        x, y = cv2.initUndistortRectifyMap(
-            K, np.array(clip.distortion), np.eye(3), K, scene.size, cv2.CV_32FC1
-        )
-        x, y = x + 0.5, y + 0.5
     x, y = x * (true_width / width) - 0.5, y * (true_height / height) - 0.5
     return Grid(x.astype(np.float32), y.astype(np.float32))
 
@@ -253,36 +378,19 @@ def on_scene(clip: Clip, scene: Scene) -> Clip:
     if grid is None:
         return clip
     ratio = np.divide(scene.size, clip.frames.shape[2:0:-1])
-    judged = clip.judged
-    if clip.dynamic is not None and judged is None and clip.distortion is not None:
-        judged = np.ones_like(clip.dynamic)
     scale = np.array([[ratio[0]], [ratio[1]], [1.0]])
     return replace(
         clip,
         frames=np.asarray(scene.frames),
         depth=None if clip.depth is None else grid.depth(clip.depth),
         dynamic=None if clip.dynamic is None else grid.mask(clip.dynamic),
-        judged=None if judged is None else grid.mask(judged),
+        judged=None if clip.judged is None else grid.mask(clip.judged),
         intrinsics=None if clip.intrinsics is None else clip.intrinsics * scale,
-        tracks=None if clip.tracks is None else _tracks_on(clip.tracks, clip, scene, ratio),
+        tracks=None if clip.tracks is None else _scaled(clip.tracks, ratio),
         flow=None,
         instance=None,
-        distortion=None,
     )
 
 
-def _tracks_on(
-    tracks: PointTracks, clip: Clip, scene: Scene, ratio: Float[np.ndarray, "2"]
-) -> PointTracks:
-    if tracks.uv is None:
-        return tracks
-    uv = tracks.uv * ratio
-    if clip.distortion is not None:
-        K, flat = _opencv(scene), uv.reshape(-1, 1, 2) - 0.5
-        uv = cv2.undistortPoints(flat, K, np.array(clip.distortion), P=K).reshape(uv.shape) + 0.5
-    return replace(tracks, uv=uv)
-
-
-def _opencv(scene: Scene) -> Float[np.ndarray, "3 3"]:
-    """The first frame's intrinsics as OpenCV has them: pixels from the centre of the first."""
-    return np.asarray(scene.cameras.intrinsics[0]) - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
+def _scaled(tracks: PointTracks, ratio: Float[np.ndarray, "2"]) -> PointTracks:
+    return tracks if tracks.uv is None else replace(tracks, uv=tracks.uv * ratio)
