@@ -15,7 +15,9 @@ from worldline.cli import failures, main
 from worldline.cli.demo import error_lines
 from worldline.cli.reconstruct import default_out, parse_intrinsics
 
-VERBS = ("reconstruct", "info", "report", "compare", "view", "export", "doctor", "demo", "synth")
+VERBS = (
+    "reconstruct", "info", "report", "compare", "view", "export", "doctor", "demo", "synth", "data",
+)  # fmt: skip
 
 
 @pytest.fixture
