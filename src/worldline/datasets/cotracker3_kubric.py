@@ -1,0 +1,111 @@
+"""The Kubric clips that CoTracker3 was trained on: 120 frames with point tracks, no cameras.
+
+Format: github.com/facebookresearch/co-tracker, ``cotracker/datasets/kubric_movif_dataset.py``; the
+data is facebook/CoTracker3_Kubric on Hugging Face. A clip is a folder ``NAME`` with ``frames/`` and
+``NAME/NAME.npy``, a pickled dictionary with ``coords`` [M,T,2] in pixels and ``visibility`` [M,T],
+which, other than its name says, is True where a point is hidden.
+
+Coordinates are Kubric's, whose top-left pixel has its centre at (0.5, 0.5): nothing is added. A
+point that is not in the picture is not visible. Pickles can hold programs: only arrays are let in.
+The data's licence: as its page says; the code's is CC BY-NC 4.0.
+"""
+
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from worldline.datasets.clip import Clip, PointTracks
+from worldline.datasets.files_of_training import (
+    chosen,
+    clips_with,
+    first_visible,
+    missing,
+    reading,
+    rgb_stack,
+)
+from worldline.io.stills import IMAGE_SUFFIXES, natural_key
+
+_ARRAYS = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "scalar"),
+    ("numpy.core.numeric", "_frombuffer"),
+    ("numpy._core.numeric", "_frombuffer"),
+    ("_codecs", "encode"),
+}
+
+
+def names(root: Path) -> list[str]:
+    """The clips' folders under ``root``; InputError where there is none."""
+    return clips_with(root, "frames", 2, "CoTracker3's Kubric")
+
+
+def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
+    """A clip, without depth and cameras; InputError for a file that is missing or broken."""
+    notes = _notes(root, name)
+    files = _frames(root / name)
+    rows = chosen(len(files), frames, name)
+    paths = [files[row] for row in rows]
+    pictures = rgb_stack(paths)
+    content = _dictionary(notes)
+    with reading(notes):
+        uv = np.asarray(content["coords"], float)[:, rows]
+        hidden = np.asarray(content["visibility"])[:, rows] > 0
+        inside = ((uv >= 0) & (uv <= pictures.shape[2:0:-1])).all(axis=-1)
+        visible = np.asarray(~hidden & inside)
+        tracks = PointTracks(visible, uv, query=first_visible(visible))
+    stems = tuple(path.stem for path in paths)
+    return Clip(name, pictures, stems, metric=False, tracks=tracks)
+
+
+def problems(root: Path) -> list[str]:
+    """Notes and pictures that are missing or empty."""
+    lines = []
+    for name in names(root):
+        files = _frames(root / name)
+        lines += missing([_notes(root, name), *files], root)
+        lines += [] if files else [f"{name}/frames: holds no pictures."]
+    return lines
+
+
+def _notes(root: Path, name: str) -> Path:
+    folder = root / name
+    return folder / f"{folder.resolve().name}.npy"
+
+
+def _frames(folder: Path) -> list[Path]:
+    with reading(folder / "frames"):
+        files = (folder / "frames").iterdir()
+        return sorted((one for one in files if one.suffix in IMAGE_SUFFIXES), key=natural_key)
+
+
+class _Arrays(pickle.Unpickler):
+    """Loads nothing but arrays and what Python itself writes without naming a class."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ARRAYS:
+            raise ValueError(f"it asks for {module}.{name}; only arrays are loaded")
+        return super().find_class(module, name)
+
+
+def _dictionary(path: Path) -> Any:
+    """The dictionary in an .npy of one pickled object."""
+    with reading(path), path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }
+        _, _, dtype = header[version](file)
+        if not dtype.hasobject:
+            raise ValueError("it holds an array, not a dictionary")
+        try:
+            return _Arrays(file).load().item()
+        except (pickle.UnpicklingError, AttributeError) as error:
+            raise ValueError(f"it is no pickled dictionary: {error}") from error
