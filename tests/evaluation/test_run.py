@@ -17,7 +17,7 @@ GOOD = {"ate": 0.5, "mask_j": 0.25, "seconds": 2.0, "camera": "free", "sheet": "
 
 
 def task(clip: str, size: int = 64) -> Task:
-    return Task("synth_bench", None, clip, "classic", size)
+    return Task("synth-bench", None, clip, "classic", size)
 
 
 def results(tmp_path) -> Results:
@@ -131,4 +131,4 @@ def test_what_goes_wrong_in_a_process_of_its_own_is_told(tmp_path):
     run([task("no-such-clip")], found)
     assert "synth-bench has no 'no-such-clip'" in found.clips["no-such-clip"]["classic"]["error"]
     with pytest.raises(InputError, match="there is no system"):
-        run([Task("synth_bench", None, "rigid-1", "nothing", 64)], found)
+        run([Task("synth-bench", None, "rigid-1", "nothing", 64)], found)

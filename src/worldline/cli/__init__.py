@@ -51,6 +51,7 @@ def _verbs() -> dict[str, Callable[..., Any]]:
     from worldline.cli.data import data
     from worldline.cli.demo import demo
     from worldline.cli.doctor import doctor
+    from worldline.cli.eval import evaluate
     from worldline.cli.export import export
     from worldline.cli.info import info
     from worldline.cli.reconstruct import reconstruct
@@ -68,5 +69,6 @@ def _verbs() -> dict[str, Callable[..., Any]]:
         "doctor": doctor,
         "demo": demo,
         "synth": synth,
+        "eval": evaluate,
         "data": data,
     }

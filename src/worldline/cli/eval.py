@@ -1,6 +1,5 @@
 """`worldline eval`: systems on the clips of a benchmark, in numbers beside the published ones."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,6 @@ from worldline.cli.output import console, errors, print_json
 from worldline.errors import InputError
 
 CLIPS = "real-clips"  # the benchmark of a folder in the layout of docs/evaluation.md
-SHOWN = 8  # columns of the table on screen
 
 Names = Annotated[tuple[str, ...], arg(metavar="NAME ...", help_behavior_hint="")]
 
@@ -52,97 +50,69 @@ def evaluate(  # noqa: PLR0913 # one name for each choice a user has
         json: print one JSON object instead of a table.
         quiet: show no progress.
     """
+    from worldline.datasets.registry import dataset
+    from worldline.evaluation.benchmark import load
     from worldline.evaluation.report import columns as known_columns
-    from worldline.evaluation.report import summary, table, write_report
-    from worldline.evaluation.run import Results, run
+    from worldline.evaluation.report import published_rows, summary, table, write_report
+    from worldline.evaluation.run import Results, Task, run
 
-    plan = Plan.of(benchmark, data)
-    folder = out or Path("eval") / plan.name
-    clips = plan.clips(only, limit)
-    tasks = [plan.task(clip, name, size, frames) for clip in clips for name in system]
-    results = Results.of(folder, benchmark=plan.name, worldline=_version())
-    tell = None if quiet else _teller(len([t for t in tasks if not results.holds(t)]))
-    run(tasks, results, workers, tell)
+    if benchmark is None and data is None:
+        raise InputError("say what to measure on: --benchmark NAME, or --data DIR with clips.")
+    found = load(benchmark or CLIPS)
+    root = _data_of(found, data)
+    clips = _clips(found, root, only, limit)
+    folder = out or Path("eval") / found.name
+    tasks = [Task(found.name, root, clip, name, size, frames) for clip in clips for name in system]
+    results = Results.of(folder, benchmark=found.name, worldline=_version())
+    missing = sum(not results.holds(task) for task in tasks)
+    run(tasks, results, workers, None if quiet else _teller(missing))
     shown = Results(folder, results.told, {clip: results.clips[clip] for clip in clips})
-    names = known_columns(shown, columns or plan.columns)
-    rows = summary(shown, system, names, plan.group)
+    group = getattr(dataset(found.dataset), "group", None)
+    names = known_columns(shown, columns or [column.key for column in found.columns])
+    rows = summary(shown, system, names, group)
     files = write_report(
         shown,
         system,
-        known_columns(shown),
-        title=f"{plan.title}: {', '.join(system)}",
-        group=plan.group,
-        published=plan.published,
+        names,
+        title=f"{found.title}: {', '.join(system)}",
+        group=group,
+        published=published_rows(found),
     )
     failed = sum(row["of"] - row["clips"] for row in rows if not row["group"])
     if json:
         print_json({"rows": [_plain(row) for row in rows], "files": [str(file) for file in files]})
     else:
-        _print_table(table(rows, names[:SHOWN] if not columns else names))
+        _print_table(table(rows, names))
         console().print("\n".join(f"report    {file}" for file in files))
     return 1 if failed else 0
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is measured: a dataset's clips, and what to show of them."""
+def _data_of(found: Any, data: Path | None) -> Path | None:
+    """The folder of a benchmark's data. Raises InputError where it is needed and missing."""
+    if found.dataset == "synth_bench":
+        return None
+    if data is None:
+        raise InputError(f"{found.name} needs its data: give the folder with --data DIR.")
+    if not data.is_dir():
+        raise InputError(f"{data} is no folder; give the one that holds the data.")
+    return data
 
-    name: str
-    title: str
-    dataset: str
-    root: Path | None
-    columns: tuple[str, ...] = ()
-    published: tuple[dict[str, Any], ...] = ()
-    listed: tuple[str, ...] = ()
 
-    @classmethod
-    def of(cls, benchmark: str | None, data: Path | None) -> "Plan":
-        """Raises InputError for a benchmark that there is not, and for data that is missing."""
-        from worldline.evaluation.benchmark import load
+def _clips(found: Any, root: Path | None, only: tuple[str, ...], limit: int | None) -> list[str]:
+    """The clips to measure. Raises InputError for one that there is not."""
+    from worldline.datasets.registry import dataset
 
-        if benchmark is None and data is None:
-            raise InputError("say what to measure on: --benchmark NAME, or --data DIR with clips.")
-        found = load(benchmark or CLIPS)
-        if found.dataset != "synth_bench" and data is None:
-            raise InputError(f"{found.name} needs its data: give the folder with --data DIR.")
-        if data is not None and not data.is_dir():
-            raise InputError(f"{data} is no folder; give the one that holds the data.")
-        return cls(
-            name=found.name,
-            title=found.title,
-            dataset=found.dataset,
-            root=data,
-            columns=tuple(found.columns),
-            published=tuple(found.rows()),
-            listed=tuple(found.clips),
-        )
-
-    @property
-    def group(self) -> Any:
-        """What the clips are grouped by, where the dataset knows groups."""
-        from worldline.datasets.registry import dataset
-
-        return getattr(dataset(self.dataset), "group", None)
-
-    def clips(self, only: tuple[str, ...], limit: int | None) -> list[str]:
-        """The clips to measure. Raises InputError for one that there is not."""
-        from worldline.datasets.registry import dataset
-
-        names: list[str] = dataset(self.dataset).names(self.root)
-        if self.listed:
-            names = [name for name in self.listed if name in names]
-        if unknown := set(only) - set(names):
-            raise InputError(
-                f"no clip is called {sorted(unknown)[0]}; there is: {', '.join(names)}"
-            )
-        names = [name for name in names if name in only or not only]
-        return names[:limit]
-
-    def task(self, clip: str, system: str, size: int | None, frames: int | None) -> Any:
-        """One system on one clip."""
-        from worldline.evaluation.run import Task
-
-        return Task(self.dataset, self.root, clip, system, size, frames)
+    names: list[str] = dataset(found.dataset).names(root)
+    if found.part is not None:
+        inside = [name for name in names if found.part in name.split("/")[:-1]]
+        names = inside or names
+    if found.clips:
+        names = [name for name in names if name.rpartition("/")[2] in found.clips]
+        if not names:
+            raise InputError(f"{root} has none of the clips of {found.name}: {found.clips[0]}, ...")
+    if unknown := set(only) - set(names):
+        raise InputError(f"no clip is called {sorted(unknown)[0]}; there is: {', '.join(names)}")
+    return [name for name in names if name in only or not only][:limit]
 
 
 def _teller(total: int) -> Any:
@@ -168,13 +138,7 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_table(cells: list[list[str]]) -> None:
-    from rich import box
-    from rich.table import Table
-
-    head, *rows = cells
-    shown = Table(box=box.SIMPLE_HEAD)
-    for i, name in enumerate(head):
-        shown.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
-    for row in rows:
-        shown.add_row(*row)
-    console().print(shown)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        first, *rest = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        console().print("  ".join([first, *rest]).rstrip())

@@ -29,6 +29,7 @@ DATASETS: dict[str, str] = {
     "dl3dv": "DL3DV-10K: places filmed all around",
     "scannetpp": "ScanNet++: rooms in laser scans, camera and phone pictures",
     "mvs_synth": "MVS-Synth: a game's city with exact depth",
+    "synth_bench": "synth-bench: procedural worlds with exact truth, drawn when asked for",
     "folder": "A plain folder a clip: frames, and what is known of them",
 }
 

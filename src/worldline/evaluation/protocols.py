@@ -63,7 +63,7 @@ def taken(clip: Clip, frames: Frames) -> Clip:
     if not chosen:
         raise InputError(f"{clip.name}: has {len(clip)} frames, none of which the benchmark takes.")
     of_frames = ("times", "world_from_camera", "intrinsics", "depth", "dynamic", "instance")
-    part = {
+    part: dict[str, Any] = {
         name: None if (value := getattr(clip, name)) is None else value[chosen]
         for name in (*of_frames, "judged", "frames")
     }

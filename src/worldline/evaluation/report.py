@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from worldline.evaluation.benchmark import Benchmark
 from worldline.evaluation.run import Entry, Results
 from worldline.scene.store import atomic_file
 
@@ -187,10 +188,23 @@ def machine_of(results: Results) -> str:
     return str(results.told.get("machine", ""))
 
 
+def published_rows(benchmark: Benchmark) -> list[dict[str, Any]]:
+    """What others published of a benchmark, and where."""
+    return [
+        {"system": row.system, **dict(row.numbers), "source": row.source}
+        for row in benchmark.published
+    ]
+
+
 def published_table(published: Sequence[dict[str, Any]]) -> list[list[str]]:
     """Cells of published rows, headings first."""
     names = list(dict.fromkeys(name for row in published for name in row))
-    return [names, *([str(row.get(name, "-")) for name in names] for row in published)]
+
+    def cell(value: Any) -> str:
+        unknown = value is None or (_is_number(value) and np.isnan(value))
+        return "-" if unknown else str(value)
+
+    return [names, *([cell(row.get(name)) for name in names] for row in published)]
 
 
 def _entries(results: Results) -> list[Entry]:

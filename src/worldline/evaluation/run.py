@@ -26,7 +26,10 @@ from PIL import Image
 
 import worldline
 from worldline.datasets.clip import Clip
+from worldline.datasets.registry import dataset
 from worldline.errors import InputError, WorldlineError
+from worldline.evaluation.benchmark import Frames, load
+from worldline.evaluation.protocols import numbers, taken
 from worldline.evaluation.scoring import score
 from worldline.io.encoder import write_video
 from worldline.io.sheet import write_sheet
@@ -45,9 +48,12 @@ Told = Callable[[str, str, Entry], None]  # is told of each clip, system and ent
 
 @dataclass(frozen=True)
 class Task:
-    """One system on one clip of a dataset; ``size`` is the longest side it works at, in pixels."""
+    """One system on one clip of a benchmark; ``size`` is the longest side it works at, in pixels.
 
-    dataset: str
+    ``frames``: at most so many of those that the benchmark takes, the first.
+    """
+
+    benchmark: str
     root: Path | None
     clip: str
     system: str
@@ -174,21 +180,21 @@ def _entry(future: "Future[Entry]") -> Entry:
 
 def measure(task: Task, folder: Path) -> Entry:
     """All numbers of the scene that a system makes of a clip, and its picture sheet."""
-    from worldline.datasets.registry import dataset
-
-    clip = dataset(task.dataset).read(task.root, task.clip, _first(task))
+    benchmark = load(task.benchmark)
+    clip = taken(dataset(benchmark.dataset).read(task.root, task.clip), benchmark.frames)
+    clip = clip if task.frames is None else taken(clip, Frames(count=task.frames))
     with tempfile.TemporaryDirectory(prefix="worldline-eval-") as temporary:
         source = clip.source or written(clip, Path(temporary))
         started = time.perf_counter()
-        scene = reconstruct(source, system=task.system, size=task.size, max_frames=task.frames)
+        scene = reconstruct(source, system=task.system, size=task.size)
         seconds = time.perf_counter() - started
     peak = peak_memory() / 1e9
     sheet = folder / SHEETS / task.system / f"{task.clip}.png"
     sheet.parent.mkdir(parents=True, exist_ok=True)
     write_sheet(scene, sheet)
-    numbers = score(scene, clip)
+    found = score(scene, clip) | numbers(scene, clip, benchmark)
     return {
-        **numbers,
+        **found,
         "seconds": seconds,
         "peak_gb": peak,
         "frames": len(scene),
@@ -213,7 +219,3 @@ def written(clip: Clip, folder: Path) -> Path:
     for i, frame in enumerate(clip.frames):
         Image.fromarray(frame).save(frames / f"{i:06d}.png", compress_level=1)
     return frames
-
-
-def _first(task: Task) -> Sequence[int] | None:
-    return None if task.frames is None else range(task.frames)

@@ -244,7 +244,7 @@ def complete(
         points = (truth.depth[i, y, x] * rays).T
         base = moved(first @ truth.world_from_camera[i], points)
         true.append(base + answer.displacement)
-        estimate.append(np.asarray(scene.pointmap(i, at.tolist(), pixels[i]), np.float64))
+        estimate.append(np.asarray(scene.pointmap(i, targets.tolist(), pixels[i]), np.float64))
         known = np.ones(answer.displacement.shape[:2], bool)
         seen.append(known if answer.visible is None else answer.visible)
     clouds = [np.concatenate(parts, axis=1) for parts in (estimate, true)]

@@ -213,10 +213,10 @@ def ransac_similarity(
     if len(source) < 3:
         raise InputError(f"A similarity needs at least 3 finite points; got {len(source)}.")
     rng = np.random.default_rng(seed)
-    some = slice(None)
+    some_source, some_target = source, target
     if len(source) > MOST_POINTS:
         some = rng.choice(len(source), MOST_POINTS, replace=False)
-    some_source, some_target = source[some], target[some]
+        some_source, some_target = source[some], target[some]
     samples = _triples(rng, len(some_source))
     hypotheses = _through_three(some_source[samples], some_target[samples])
     best = _most_inliers(hypotheses, some_source, some_target)
