@@ -132,8 +132,13 @@ def test_what_cannot_be_measured():
     for alignment in ("sim3", "sim3_closed"):
         with pytest.raises(InputError, match="at least 3"):
             world_track_errors(truth[:1, :2], truth[:1, :2], alignment)
-        with pytest.raises(InputError, match="coincide"):
-            world_track_errors(np.ones_like(truth), truth, alignment)
+        for point in (0.0, 0.1, 1.0):
+            same = np.full_like(truth, point)
+            with pytest.raises(InputError, match="coincide"):
+                world_track_errors(same, truth, alignment)
+        # 4RC shrinks such points to one
+        published = world_track_errors(same, truth, alignment, published=True)
+        assert published.similarity.scale == 0 and np.isfinite(published.epe)
     with np.errstate(all="raise"):
         lost = world_track_errors(np.full(truth.shape, np.nan), truth, "global")
     assert lost.apd == 0 and np.isinf(lost.epe)

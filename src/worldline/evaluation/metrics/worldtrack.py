@@ -221,8 +221,8 @@ def ransac_similarity(
     hypotheses = _through_three(some_source[samples], some_target[samples])
     best = _most_inliers(hypotheses, some_source, some_target)
     model = Similarity(*(part[best] for part in hypotheses))
-    if not np.isfinite(model.scale):
-        raise InputError("The estimated points coincide, so their scale cannot be aligned.")
+    if not np.isfinite(model.scale):  # no sample fixes one
+        return closed_similarity(source, target, published)
     near = squared_error(_moved(model, some_source), some_target) < INLIER**2
     if near.sum() < 3:
         return Similarity(float(model.scale), model.rotation, model.translation)
@@ -237,11 +237,15 @@ def closed_similarity(source: _Points, target: _Points, published: bool = False)
     """
     if len(source) < 3:
         raise InputError(f"A similarity needs at least 3 finite points; got {len(source)}.")
+    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    x, y = source - source_mean, target - target_mean
+    if not _spread(x, source):
+        if published:  # 4RC adds 1e-12 to a variance of 0
+            return Similarity(0.0, np.eye(3), target_mean)
+        raise InputError("The estimated points coincide, so their scale cannot be aligned.")
     found = umeyama(torch.from_numpy(source), torch.from_numpy(target))
     scale, rotation, translation = found[0].item(), found[1].numpy(), found[2].numpy()
     if published:
-        source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
-        x, y = source - source_mean, target - target_mean
         scale = float(np.linalg.norm(y.T @ x, "nuc") / np.sum(x**2))
         translation = target_mean - scale * rotation @ source_mean
     return Similarity(scale, rotation, translation)
@@ -366,9 +370,17 @@ def _through_three(
     U[:, :, 2] *= np.linalg.det(U @ Vt)[:, None]
     rotation, variance = U @ Vt, np.sum(x**2, axis=(1, 2))
     nan = np.full(len(D), np.nan)
-    scale = np.divide(D.sum(axis=1), variance, out=nan, where=variance > 0)
+    scale = np.divide(D.sum(axis=1), variance, out=nan, where=_spread(x, source))
     turned = np.einsum("hij,hj->hi", rotation, source_mean)
     return scale, rotation, target_mean - scale[:, None] * turned
+
+
+def _spread(
+    centred: Float[np.ndarray, "*shape M 3"], points: Float[np.ndarray, "*shape M 3"]
+) -> Bool[np.ndarray, "*shape"]:
+    """Whether points are further apart than rounding makes them."""
+    size, length = (np.sum(p**2, axis=(-2, -1)) for p in (centred, points))
+    return np.asarray(size > 1e-28 * length)
 
 
 def _most_inliers(hypotheses: _Hypotheses, source: _Points, target: _Points) -> int:
