@@ -10,12 +10,11 @@ from scipy.spatial.transform import Rotation
 
 from worldline.errors import InputError
 from worldline.evaluation.goldens import track_4rc
+from worldline.evaluation.metrics.similarity import closed_similarity, ransac_similarity
 from worldline.evaluation.metrics.worldtrack import (
-    closed_similarity,
     dense_tracks,
     mean_over_sequences,
     moves,
-    ransac_similarity,
     tracks_at_queries,
     world_track_errors,
     world_track_scores,
