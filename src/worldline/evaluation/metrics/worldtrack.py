@@ -11,31 +11,21 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch.nn.functional import interpolate
 
 from worldline.errors import InputError
 from worldline.evaluation.metrics.checks import same_shape
 from worldline.evaluation.metrics.motion import THRESHOLDS
+from worldline.evaluation.metrics.similarity import closed_similarity, moved, ransac_similarity
+from worldline.evaluation.metrics.tapvid import squared_error
 from worldline.evaluation.metrics.trajectory import Similarity
-from worldline.geometry.alignment import umeyama
 
 Alignment = Literal["none", "global", "per_trajectory", "sim3_closed", "sim3"]
 
 MOVES = 0.01  # metres: a track whose true path is longer is dynamic
-INLIER = 0.05  # metres, of RANSAC
-SAMPLES = 1000  # of three points each
-MOST_POINTS = 16384  # that RANSAC looks at
 
-_FIRST_LOOK = 2048  # points on which all samples are ranked
-_FINALISTS = 32  # samples that are then judged on all points
-_CHUNK = 50_000  # distances at a time: they stay in the cache
 _SMALLEST = 1e-12  # metres: published medians of distances are at least that
-
-_Points = Float[np.ndarray, "M 3"]
-_Hypotheses = tuple[  # scales, rotations and translations
-    Float[np.ndarray, " H"], Float[np.ndarray, "H 3 3"], Float[np.ndarray, "H 3"]
-]
 
 
 @dataclass(frozen=True)
@@ -117,12 +107,11 @@ def world_track_errors(
     fewer than three finite points to fit a similarity to, and for points that fix no scale.
     """
     _check(estimate, truth, allow_empty=published)
-    estimate, truth = estimate.astype(np.float64), truth.astype(np.float64)
+    estimate, truth = np.asarray(estimate, np.float64), np.asarray(truth, np.float64)
     aligned, similarity = _aligned(estimate, truth, alignment, seed, published)
-    with np.errstate(invalid="ignore"):
-        distance = np.linalg.norm(aligned - truth, axis=-1)
+    distance = np.sqrt(squared_error(aligned, truth))
     if not published:
-        distance = distance[np.isfinite(truth).all(axis=-1)]
+        distance = distance[_finite(truth)]
         if distance.size == 0:
             return _nothing()
     return _errors(distance.reshape(-1), similarity)
@@ -159,8 +148,8 @@ def tracks_at_queries(
 
 def dense_tracks(
     estimate: Float[np.ndarray, "T h w 3"],
-    truth: Float[np.ndarray, "T H W 3"],
-    visible: Bool[np.ndarray, "H W"],
+    truth: Float[np.ndarray, "F H W 3"],
+    visible: Bool[np.ndarray, "I J"],
 ) -> tuple[Float[np.ndarray, "T N 3"], Float[np.ndarray, "T N 3"]]:
     """4RC's dense tracking: the tracks, estimated and true, of the query frame's visible pixels.
 
@@ -198,55 +187,6 @@ def mean_over_sequences(scores: Sequence[WorldTrackScores]) -> WorldTrackMeans:
     )
 
 
-def ransac_similarity(
-    source: Float[np.ndarray, "M 3"],
-    target: Float[np.ndarray, "M 3"],
-    seed: int = 0,
-    published: bool = False,
-) -> Similarity:
-    """The least-squares similarity of the inliers of the best of 1000 three-point samples.
-
-    Points must be finite. If no sample has three inliers (< 0.05 m), the best sample's own
-    similarity is the result. Raises ``InputError`` for fewer than three points or if no sample
-    fixes a scale. Equal seeds give equal results; see ``world_track_errors`` for ``published``.
-    """
-    if len(source) < 3:
-        raise InputError(f"A similarity needs at least 3 finite points; got {len(source)}.")
-    rng = np.random.default_rng(seed)
-    some_source, some_target = source, target
-    if len(source) > MOST_POINTS:
-        some = rng.choice(len(source), MOST_POINTS, replace=False)
-        some_source, some_target = source[some], target[some]
-    samples = _triples(rng, len(some_source))
-    hypotheses = _through_three(some_source[samples], some_target[samples])
-    best = _most_inliers(hypotheses, some_source, some_target)
-    model = Similarity(*(part[best] for part in hypotheses))
-    if not np.isfinite(model.scale):
-        raise InputError("The estimated points coincide, so their scale cannot be aligned.")
-    near = np.linalg.norm(model.points(some_source) - some_target, axis=1) < INLIER
-    if near.sum() < 3:
-        return Similarity(float(model.scale), model.rotation, model.translation)
-    return closed_similarity(some_source[near], some_target[near], published)
-
-
-def closed_similarity(source: _Points, target: _Points, published: bool = False) -> Similarity:
-    """The least-squares similarity of all points, or with 4RC's scale if ``published``.
-
-    That scale is Σσ over the variance, without the sign that the smallest σ has after a mirror
-    image was avoided (Umeyama 1991, eq. 42): larger than the best one.
-    """
-    if len(source) < 3:
-        raise InputError(f"A similarity needs at least 3 finite points; got {len(source)}.")
-    found = umeyama(torch.from_numpy(source), torch.from_numpy(target))
-    scale, rotation, translation = found[0].item(), found[1].numpy(), found[2].numpy()
-    if published:
-        source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
-        x, y = source - source_mean, target - target_mean
-        scale = float(np.linalg.norm(y.T @ x, "nuc") / np.sum(x**2))
-        translation = target_mean - scale * rotation @ source_mean
-    return Similarity(scale, rotation, translation)
-
-
 def _check(estimate: np.ndarray, truth: np.ndarray, allow_empty: bool) -> None:
     if estimate.shape != truth.shape or not allow_empty:
         same_shape("World tracks", estimate, truth)
@@ -271,12 +211,10 @@ def _scaling(scale: float) -> Similarity:
     return Similarity(scale, np.eye(3), np.zeros(3))
 
 
-def _finite(
-    estimate: Float[np.ndarray, "T N 3"], truth: Float[np.ndarray, "T N 3"]
-) -> Bool[np.ndarray, "T N"]:
-    # a sum of three numbers is finite only if they are: quicker than asking each
+def _finite(*points: Float[np.ndarray, "T N 3"]) -> Bool[np.ndarray, "T N"]:
+    # a sum of finite numbers is finite, for all that is a length: quicker than asking each
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.isfinite(np.einsum("...d->...", estimate) + np.einsum("...d->...", truth))
+        return np.isfinite(sum(np.einsum("...d->...", p) for p in points))
 
 
 def _aligned(
@@ -295,13 +233,15 @@ def _aligned(
             return estimate * scale, _scaling(1.0 if each else float(scale.item()))
     if alignment not in ("sim3", "sim3_closed"):
         raise InputError(f"There is no alignment {alignment!r} of world tracks.")
-    both = _finite(estimate, truth)
+    both = np.flatnonzero(_finite(estimate, truth))
+    source, target = estimate.reshape(-1, 3), truth.reshape(-1, 3)
+    if len(both) < len(source):
+        source, target = source[both], target[both]
     if alignment == "sim3":
-        similarity = ransac_similarity(estimate[both], truth[both], seed, published)
+        similarity = ransac_similarity(source, target, seed, published)
     else:
-        similarity = closed_similarity(estimate[both], truth[both], published)
-    with np.errstate(invalid="ignore"):
-        return similarity.points(estimate.reshape(-1, 3)).reshape(estimate.shape), similarity
+        similarity = closed_similarity(source, target, published)
+    return moved(similarity, estimate), similarity
 
 
 def _median_scale(
@@ -333,93 +273,6 @@ def _median(
         warnings.simplefilter("ignore", RuntimeWarning)  # numpy warns of medians of nothing
         median = np.nanmedian if skip_nan else np.median
         return median(values, axis=axis, keepdims=True)
-
-
-def _triples(rng: np.random.Generator, count: int) -> Int64[np.ndarray, "H 3"]:
-    """Three different indices below the count for each sample, all triples alike."""
-    first, second, third = (rng.integers(count - k, size=SAMPLES) for k in range(3))
-    second += second >= first
-    third += third >= np.minimum(first, second)
-    third += third >= np.maximum(first, second)
-    return np.stack([first, second, third], axis=1)
-
-
-def _through_three(
-    source: Float[np.ndarray, "H 3 3"], target: Float[np.ndarray, "H 3 3"]
-) -> _Hypotheses:
-    """The least-squares similarities of triples [H, point, axis]; NaN where points coincide."""
-    source_mean, target_mean = source.mean(axis=1), target.mean(axis=1)
-    x, y = source - source_mean[:, None], target - target_mean[:, None]
-    U, D, Vt = np.linalg.svd(np.swapaxes(y, 1, 2) @ x)
-    # three points span a plane, so the smallest singular value is 0 and its sign only turns
-    U[:, :, 2] *= np.linalg.det(U @ Vt)[:, None]
-    rotation, variance = U @ Vt, np.sum(x**2, axis=(1, 2))
-    nan = np.full(len(D), np.nan)
-    scale = np.divide(D.sum(axis=1), variance, out=nan, where=variance > 0)
-    turned = np.einsum("hij,hj->hi", rotation, source_mean)
-    return scale, rotation, target_mean - scale[:, None] * turned
-
-
-def _most_inliers(hypotheses: _Hypotheses, source: _Points, target: _Points) -> int:
-    """The hypothesis with the most inliers, of those that have most among some of the points.
-
-    Judging every one on all points costs eight times as much and, but for ties that sampling noise
-    decides, finds the same.
-    """
-    coefficients, features = _linear_distances(hypotheses, source, target)
-    stride = max(1, len(source) // _FIRST_LOOK)
-    first = _inlier_counts(coefficients, np.ascontiguousarray(features[:, ::stride]))
-    finalists = np.argsort(-first, kind="stable")[:_FINALISTS]
-    return int(finalists[_inlier_counts(coefficients[finalists], features).argmax()])
-
-
-def _inlier_counts(
-    coefficients: Float[np.ndarray, "H 18"], features: Float[np.ndarray, "18 M"]
-) -> Int64[np.ndarray, " H"]:
-    rows = max(1, _CHUNK // features.shape[1])
-    counts = []
-    for start in range(0, len(coefficients), rows):
-        # not @: waiting for its threads takes longer than the product where the machine is busy
-        squared = np.einsum("hk,kn->hn", coefficients[start : start + rows], features)
-        counts.append((squared < INLIER**2).view(np.uint8).sum(axis=1, dtype=np.int64))
-    return np.concatenate(counts)
-
-
-def _linear_distances(
-    hypotheses: _Hypotheses, source: _Points, target: _Points
-) -> tuple[Float[np.ndarray, "H 18"], Float[np.ndarray, "18 M"]]:
-    """Two matrices whose product is the squared distance of each hypothesis and each point.
-
-    |s R p + t - q|² is linear in 1, p, q, |p|², |q|² and the products of p and q, so one product
-    of matrices judges all hypotheses. The points are centred, which keeps it exact.
-    """
-    scale, rotation, translation = hypotheses
-    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
-    p, q = source - source_mean, target - target_mean
-    linear = scale[:, None, None] * rotation
-    t = translation + linear @ source_mean - target_mean
-    coefficients = np.concatenate(
-        [
-            np.sum(t**2, axis=1)[:, None],
-            2 * np.einsum("hij,hi->hj", linear, t),
-            -2 * t,
-            scale[:, None] ** 2,
-            np.ones((len(scale), 1)),
-            -2 * linear.reshape(-1, 9),
-        ],
-        axis=1,
-    )
-    features = np.concatenate(
-        [
-            np.ones((1, len(p))),
-            p.T,
-            q.T,
-            np.sum(p**2, axis=1)[None],
-            np.sum(q**2, axis=1)[None],
-            (q.T[:, None] * p.T[None]).reshape(9, -1),
-        ]
-    )
-    return coefficients, features
 
 
 def _known_mean(values: Sequence[float]) -> float:
