@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from worldline.errors import InputError
 from worldline.evaluation.golden import main
 
 NAME = "worldline.evaluation.goldens.made_up"
@@ -66,6 +67,15 @@ def test_params_and_expected_tensors_count(family, tmp_path):
 def test_a_tolerance_of_its_own_for_an_entry(family, tmp_path):
     family.tolerance = lambda path: 1e-2 if path == ("sum",) else 1e-5
     assert main([write(tmp_path, {"sum": 6.01})]) == 0
+
+
+def test_a_case_that_our_metrics_refuse_is_off_and_the_others_go_on(family, tmp_path, capsys):
+    def numbers(tensors, params, expected):
+        raise InputError("no point is visible")
+
+    family.numbers = numbers
+    assert main([write(tmp_path, {"sum": 6.0})]) == 1
+    assert "no point is visible" in capsys.readouterr().out
 
 
 def test_what_cannot_be_read_is_told(family, tmp_path, capsys):

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.optimize import linprog
 
 from worldline.errors import InputError
 from worldline.evaluation.golden import main
@@ -29,12 +28,12 @@ def cost(x, y, scale, shift):
 
 
 def optimum(x, y):
-    """The least Σ |scale · x + shift - y| as a linear program finds it."""
-    n, one = len(x), np.ones((len(x), 1))
-    above = np.block([[x[:, None], one, -np.eye(n)], [-x[:, None], -one, -np.eye(n)]])
-    free = [(None, None)] * 2 + [(0, None)] * n
-    objective = np.r_[0, 0, np.ones(n)]
-    return linprog(objective, A_ub=above, b_ub=np.r_[y, -y], bounds=free).fun
+    """The least Σ |scale · x + shift - y|: some best line passes through two points, so try all."""
+    i, j = np.triu_indices(len(x), 1)
+    i, j = i[x[i] != x[j]], j[x[i] != x[j]]
+    scale = (y[j] - y[i]) / (x[j] - x[i])
+    shift = y[i] - scale * x[i]
+    return np.abs(scale[:, None] * x + shift[:, None] - y).sum(axis=1).min()
 
 
 def test_errors_by_hand():
@@ -68,7 +67,7 @@ def test_scale_and_shift_are_undone(alignment):
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_best_line_is_as_good_as_a_linear_program(seed):
+def test_best_line_is_as_good_as_any_through_two_points(seed):
     """Also where many points lie on one line or share their x, which vertices get stuck at."""
     rng = np.random.default_rng(seed)
     count = int(rng.integers(3, 50))
@@ -77,7 +76,7 @@ def test_best_line_is_as_good_as_a_linear_program(seed):
     if seed % 3 == 0:
         x, y = np.round(x), np.round(y)
     x[0], x[1] = -1, 6
-    assert cost(x, y, *best_line(x, y)) <= optimum(x, y) * (1 + 1e-9) + 1e-9
+    assert cost(x, y, *best_line(x, y)) <= optimum(x, y) + 1e-12 * np.abs(y).sum()
 
 
 def test_best_line_of_many_points_is_optimal():

@@ -1,5 +1,6 @@
 """Video depth as CUT3R's and 4RC's evaluations compute it, for every alignment they offer."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,9 @@ _ALIGNMENTS: dict[str, PublishedAlignment] = {
     "metric": "metric",
     "median": "median",
 }
+_VARIANT = re.compile(
+    rf"(?P<alignment>{'|'.join(_ALIGNMENTS)})(_clip(?P<clip>[\d.]+))?(?P<mask>_custom_mask)?"
+)
 
 
 def numbers(tensors: Mapping[str, np.ndarray], params: Mapping[str, Any], expected: Any) -> Any:
@@ -28,22 +32,20 @@ def numbers(tensors: Mapping[str, np.ndarray], params: Mapping[str, Any], expect
 
     A variant is an alignment, followed by ``_clip<depth>`` or ``_custom_mask`` or both.
     """
-    return {variant: _named(_errors(tensors, params, variant)) for variant in expected}
+    known = {variant: match for variant in expected if (match := _VARIANT.fullmatch(variant))}
+    return {variant: _named(_errors(tensors, params, match)) for variant, match in known.items()}
 
 
 def _errors(
-    tensors: Mapping[str, np.ndarray], params: Mapping[str, Any], variant: str
+    tensors: Mapping[str, np.ndarray], params: Mapping[str, Any], variant: re.Match[str]
 ) -> PublishedDepthErrors:
-    base, _, masked = variant.partition("_custom_mask")
-    name, _, clip = base.partition("_clip")
-    clip = clip or masked.removeprefix("_clip")
     return depth_errors_as_published(
         tensors["pred"],
         tensors["gt"],
-        mask=tensors["custom_mask"].astype(bool) if "_custom_mask" in variant else None,
-        alignment=_ALIGNMENTS[name],
-        max_depth=_number(params.get("max_depth", 80)),
-        clip=_number(clip or None),
+        mask=tensors["custom_mask"].astype(bool) if variant["mask"] else None,
+        alignment=_ALIGNMENTS[variant["alignment"]],
+        max_depth=_number(params.get("max_depth", 80)),  # the evaluation's own default
+        clip=_number(variant["clip"]),
     )
 
 

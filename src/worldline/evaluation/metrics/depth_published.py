@@ -46,8 +46,9 @@ def depth_errors_as_published(
     ``alignment``: "metric" (none), "median" (the lower of two middle values), "scale" (ten steps
     of Weiszfeld towards least absolute deviations), "scale&shift" (a thousand Adam steps of 1e-4,
     which move each by 0.1 at most: far from the optimum unless the depth is nearly right), "lstsq".
-    Aligned depth above ``clip`` counts as ``clip``. An estimate that is not finite makes every
-    error NaN. Raises ``InputError`` for differing shapes.
+    Aligned depth above ``clip`` counts as ``clip``. Estimates that are not finite are not left out:
+    errors are then not finite either, and shares miss them. Raises ``InputError`` for differing
+    shapes.
     """
     same_shape("Depth", estimate, truth)
     valid = truth > 0 if max_depth is None else (truth > 0) & (truth < max_depth)
