@@ -219,7 +219,8 @@ def complete_4d_errors(
 
     ``visible`` says which points the target frame itself sees. The accuracy of a part is that of
     its estimated points against the whole truth, the completion that of its true points against
-    the whole estimate; a part that a time does not have does not count in the mean.
+    the whole estimate; a part that a time does not have does not count in the mean. Raises
+    ``InputError`` for a time of which nothing is both known and estimated.
     """
     same_shape("Points", estimate, truth)
     same_shape("Visibility", visible, truth[..., 0])
