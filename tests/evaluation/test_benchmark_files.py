@@ -5,6 +5,7 @@ import pytest
 
 from worldline.errors import InputError
 from worldline.evaluation.benchmark import FOLDER, Frames, load, names, read
+from worldline.synth.bench import HASH, VERSION
 
 
 @pytest.mark.parametrize("name", names())
@@ -75,6 +76,11 @@ def test_the_pairwise_baseline_stands_beside_complet4r():
     benchmark = load("complet4r-table-1")
     assert benchmark.baselines == ("pairwise",)
     assert "St4RTrack-pairs" in [row.system for row in benchmark.published]
+
+
+def test_synth_bench_is_the_one_that_is_made_now():
+    parameters = load("synth-bench").parameters
+    assert (parameters["version"], parameters["hash"]) == (VERSION, HASH)
 
 
 def test_a_name_that_there_is_not_lists_those_there_are():

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
@@ -30,9 +32,41 @@ def test_golden_vectors_of_open3d(golden: Path, case: str):
     for part, values in expected.items():
         assert answer[part].keys() == values.keys()
         for name, value in values.items():
-            near = pytest.approx(np.array(value), rel=tolerance((part, name)), abs=1e-7)
+            near = pytest.approx(np.array(value), rel=1e-6, abs=1e-9)
             assert np.array(answer[part][name]) == near, (part, name)
+            assert tolerance((part, name)) >= 1e-6
     np.testing.assert_allclose(answer["out.pred_after_icp"], own["out.pred_after_icp"], atol=1e-6)
+
+
+def test_golden_numbers_of_empty_clouds_are_what_they_are_defined_as():
+    some = plane(10).astype(np.float32)
+    part = {"acc_mean": 0, "comp_mean": 0, "comp_ratio_005": 0}
+    motion = {"nc1_mean": 0, "nc_mean": 0, "transformation": 0, "fitness": 0, "inlier_rmse": 0}
+    expected = {"no_icp": part, "icp": part | motion}
+    answer = numbers({"gt": some, "pred": some[:0]}, {"icp_threshold": 0.1}, expected)
+    assert np.isnan(answer["icp"]["acc_mean"])
+    assert np.isnan(answer["icp"]["nc_mean"])
+    assert answer["no_icp"]["comp_mean"] == np.inf
+    assert (answer["icp"]["fitness"], answer["icp"]["inlier_rmse"]) == (0, 0)
+    assert answer["icp"]["transformation"] == np.eye(4).tolist()
+    answer = numbers({"gt": some[:0], "pred": some}, {}, expected)
+    assert answer["no_icp"]["acc_mean"] == np.inf
+    assert np.isnan(answer["no_icp"]["comp_ratio_005"])
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.1, 10))
+def test_errors_do_not_depend_on_frame_or_order_and_grow_with_the_unit(seed: int, unit: float):
+    rng = np.random.default_rng(seed)
+    estimate, truth = wavy(rng, 200), wavy(rng, 250)
+    turn, shift = Rotation.random(random_state=rng).as_matrix(), rng.normal(size=3)
+    one = surface_errors(estimate, truth)
+    other = surface_errors(
+        unit * rng.permutation(estimate) @ turn.T + shift, unit * truth @ turn.T + shift
+    )
+    assert other.accuracy == pytest.approx(unit * one.accuracy)
+    assert other.completion_median == pytest.approx(unit * one.completion_median)
+    assert other.normal_consistency == pytest.approx(one.normal_consistency, rel=1e-6)
 
 
 def test_errors_of_two_planes_by_hand():
@@ -108,8 +142,12 @@ def test_a_line_and_a_heap_have_no_normals():
     line = np.linspace(0, 1, 50)[:, None] * [1.0, 2.0, 3.0]
     assert np.isnan(Cloud(line).normals).all()
     assert np.isnan(Cloud(np.zeros((50, 3))).normals).all()
+    assert np.isnan(Cloud(np.full((50, 3), 1 / 3)).normals).all()
     assert np.isnan(Cloud(np.eye(3)[:2]).normals).all()
     assert np.isnan(surface_errors(line, line).normal_consistency)
+    heap = np.full((50, 3), 0.3)
+    assert np.isnan(point_errors(heap, heap).summary().normal_consistency)
+    assert point_errors(heap, heap, published=True).summary().normal_consistency == 1  # Open3D
 
 
 def test_points_that_are_not_finite_do_not_count():
@@ -220,6 +258,14 @@ def test_complete_4d_aligned_together_sees_a_sequence_that_breathes():
     together = complete_4d_errors(estimate, truth, visible, together=True, icp_threshold=None)
     assert each.all.accuracy < 1e-9
     assert together.all.accuracy > 0.01
+
+
+def test_complete_4d_says_when_a_time_has_nothing_to_align():
+    truth = np.stack([plane(5)] * 2)
+    estimate, visible = truth.copy(), np.ones((2, 25), bool)
+    estimate[1] = np.nan
+    with pytest.raises(InputError, match="No point"):
+        complete_4d_errors(estimate, truth, visible)
 
 
 def test_complete_4d_draws_the_same_points_again():

@@ -23,7 +23,8 @@ def numbers(
         errors = point_errors(estimate, truth, normals=False)
         answer["no_icp"] = _asked(_distances(errors, expected["no_icp"]), expected["no_icp"])
     if "icp" in expected:
-        errors = point_errors(estimate, truth, float(params.get("icp_threshold", 0.1)))
+        threshold = float(params.get("icp_threshold", 0.1))
+        errors = point_errors(estimate, truth, threshold, published=True)
         answer["icp"] = _asked(
             _distances(errors, expected["icp"]) | _normals(errors.summary()) | _motion(errors),
             expected["icp"],

@@ -114,7 +114,9 @@ def _least_axes(groups: Float[np.ndarray, "B K 3"]) -> Float[np.ndarray, "B 3"]:
     centred = torch.from_numpy(groups)
     centred = centred - centred.mean(dim=1, keepdim=True)
     spread, axes = torch.linalg.eigh(centred.mT @ centred)
-    flat = spread[:, 1] > 1e-12 * spread[:, 2]  # below this it is rounding that spans the plane
+    # below either of these it is rounding that spans the plane
+    rounding = groups.shape[1] * (1e-15 * np.abs(groups).max(axis=(1, 2))) ** 2
+    flat = spread[:, 1] > torch.maximum(1e-12 * spread[:, 2], torch.from_numpy(rounding))
     return torch.where(flat[:, None], axes[:, :, 0], torch.nan).numpy()
 
 

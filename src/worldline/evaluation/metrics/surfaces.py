@@ -102,9 +102,17 @@ def surface_errors(
 
 
 def point_errors(
-    estimate: Points, truth: Queries, icp_threshold: float | None = None, normals: bool = True
+    estimate: Points,
+    truth: Queries,
+    icp_threshold: float | None = None,
+    normals: bool = True,
+    published: bool = False,
 ) -> PointErrors:
-    """The same for every point; see ``surface_errors``."""
+    """The same for every point; see ``surface_errors``.
+
+    ``published`` counts points whose neighbours span no plane as Open3D does, which gives them the
+    z axis for a normal, so that two heaps of one place agree perfectly.
+    """
     if icp_threshold is not None and not icp_threshold > 0:
         raise InputError(f"The ICP threshold is a distance > 0, not {icp_threshold}.")
     ours, theirs = _finite_in_space_order(estimate), _finite_in_space_order(truth)
@@ -120,9 +128,11 @@ def point_errors(
     distance, index = source.nearest((target.points - found.transform[:3, 3]) @ rotation)
     normals_there, normals_back = np.full(len(source), np.nan), np.full(len(target), np.nan)
     if normals and len(source) and len(target):
-        turned = source.normals @ rotation.T
-        normals_there = _agreement(turned, target.normals[there.index])
-        normals_back = _agreement(target.normals, turned[index[:, 0]])
+        turned, right = source.normals @ rotation.T, target.normals
+        if published:
+            turned, right = (np.where(np.isnan(n), [0.0, 0.0, 1.0], n) for n in (turned, right))
+        normals_there = _agreement(turned, right[there.index])
+        normals_back = _agreement(right, turned[index[:, 0]])
     return PointErrors(
         _put_back(there.distance, ours, len(estimate)),
         _put_back(distance[:, 0], theirs, len(truth)),
@@ -219,7 +229,8 @@ def complete_4d_errors(
 
     ``visible`` says which points the target frame itself sees. The accuracy of a part is that of
     its estimated points against the whole truth, the completion that of its true points against
-    the whole estimate; a part that a time does not have does not count in the mean.
+    the whole estimate; a part that a time does not have does not count in the mean. Raises
+    ``InputError`` for a time of which nothing is both known and estimated.
     """
     same_shape("Points", estimate, truth)
     same_shape("Visibility", visible, truth[..., 0])
