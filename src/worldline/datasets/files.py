@@ -31,7 +31,7 @@ def reading(file: Path, what: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InputError(f"{file}: is missing; download or extract the dataset again.") from error
     except (
-        OSError, ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile,
+        OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile,
     ) as error:  # fmt: skip
         raise InputError(f"{file}: cannot be read as {what} ({error}); replace it.") from error
 
