@@ -28,7 +28,7 @@ class PlaneWorld:
     lens: tuple[float, float, float, float] = (50.0, 52.0, 27.0, 21.5)
 
     @property
-    def K(self) -> np.ndarray:
+    def K(self) -> np.ndarray:  # noqa: N802 # the field's own name
         fx, fy, cx, cy = self.lens
         return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
 

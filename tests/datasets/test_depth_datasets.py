@@ -308,5 +308,5 @@ def test_an_empty_folder_is_one_clear_problem(reader, tmp_path):
     assert len(reader.problems(tmp_path)) == 1
     with pytest.raises(InputError, match="looked for"):
         reader.names(tmp_path)
-    with pytest.raises(InputError, match="is no folder|looked for|holds no"):
+    with pytest.raises(InputError, match=r"is no folder|looked for|holds no"):
         reader.names(tmp_path / "nowhere")

@@ -150,7 +150,7 @@ def test_npz_that_are_broken_are_one_clear_line(tmp_path):
 
 
 def dense() -> dict[str, np.ndarray]:
-    """Twelve frames whose frame 11 has each of its pixels followed; the plane's right half slides."""
+    """Twelve frames; each pixel of frame 11 is followed, and the plane's right half slides."""
     world = PlaneWorld(count=12)
     y, x = np.mgrid[: world.height, : world.width] + 0.5
     rays = np.stack([x, y, np.ones_like(x)], axis=-1) @ np.linalg.inv(world.K).T

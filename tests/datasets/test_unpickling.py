@@ -20,18 +20,14 @@ def test_arrays_numbers_and_text_come_through_every_protocol(tmp_path, protocol)
         c=np.float64(0.25),
         d=np.array([b"one", b"three"], dtype=object),
         e=np.zeros((0, 2), bool),
-        f={"nested": (np.uint8(3), {"x"})} if protocol else {},
+        f={"nested": (np.uint8(3), ["x"])},
     )
     file = tmp_path / "x.pkl"
     file.write_bytes(pickle.dumps(content, protocol=protocol))
-    if protocol and protocol < 4:
-        content["f"] = {"nested": (np.uint8(3), ["x"])}  # sets are builtins calls before 4
-        file.write_bytes(pickle.dumps(content, protocol=protocol))
     back = unpickled(file)
     assert list(back) == list(content) and (back["a"] == content["a"]).all()
-    assert (
-        back["b"] == content["b"] and back["c"] == 0.25 and back["d"].tolist() == [b"one", b"three"]
-    )
+    assert all(back[name] == content[name] for name in "bcf")
+    assert back["d"].tolist() == [b"one", b"three"]
     assert back["e"].shape == (0, 2) and back["e"].dtype == bool
 
 
