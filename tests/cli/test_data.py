@@ -54,3 +54,36 @@ def test_what_cannot_be_guessed_or_is_no_dataset_is_bad_input(cli, tmp_path):
     assert cli("data", "check", tmp_path / "nowhere").code == 2
     run = cli("data", "check", tmp_path, "--dataset", "imagenet")
     assert run.code == 2 and "choose from sintel" in run.says()
+
+
+def npz(file, **more):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    tracks = more.pop("tracks", np.zeros((2, 3, 3)))
+    lens = np.array([9.0, 9.0, 16.0, 16.0])
+    seen = np.ones(tracks.shape[:-1], bool)
+    jpegs = np.array([b"x", b"y"])
+    content = {"images_jpeg_bytes": jpegs, "visibility": seen, "fx_fy_cx_cy": lens, **more}
+    np.savez(file, tracks_XYZ=tracks, **content)
+
+
+def test_layouts_that_are_alike_are_told_apart(cli, tmp_path):
+    queries = np.zeros((3, 3))
+    npz(tmp_path / "3d/adt/a.npz", queries_xyt=queries)
+    npz(tmp_path / "track/adt_mini/a.npz", queries_xyt=queries)
+    npz(tmp_path / "track/po_mini/b.npz", extrinsics_w2c=np.tile(np.eye(4), (2, 1, 1)))
+    npz(tmp_path / "dense/kubric/c.npz", tracks=np.zeros((2, 4, 4, 3)))
+    for place, name in (("3d", "tapvid3d"), ("track", "worldtrack"), ("dense", "kubric_dense")):
+        run = cli("data", "check", tmp_path / place)
+        assert run.code == 0 and f"dataset   {name}:" in run.out, run.out + run.err
+    # a TUM sequence and one of Bonn have the same files
+    for name in ("rgbd_dataset_freiburg3_sitting_xyz", "rgbd_bonn_crowd2"):
+        folder = tmp_path / name / name
+        for kind in ("rgb", "depth"):
+            (folder / kind).mkdir(parents=True)
+            (folder / kind / "1.0.png").write_bytes(b"x")
+            (folder / f"{kind}.txt").write_text(f"1.0 {kind}/1.0.png\n")
+        (folder / "groundtruth.txt").write_text("1.0 0 0 0 0 0 0 1\n")
+    assert (
+        "tum_dynamics" in cli("data", "check", tmp_path / "rgbd_dataset_freiburg3_sitting_xyz").out
+    )
+    assert "dataset   bonn" in cli("data", "check", tmp_path / "rgbd_bonn_crowd2").out
