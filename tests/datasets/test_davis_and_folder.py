@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from plane_world import PlaneWorld, half_a_pixel_off, off_plane, steps, write_png, write_text
 
+from worldline.cli.data import guessed
 from worldline.datasets import davis, folder
 from worldline.errors import InputError
 
@@ -54,6 +55,7 @@ def test_davis_splits_of_both_years(davis_root):
 
 
 def test_davis_test_sets_have_no_masks_but_a_lost_one_is_a_problem(davis_root):
+    assert guessed(davis_root) == "davis"
     assert davis.names(davis_root) == ["bike-packing", "blackswan"]
     masks = davis_root / "DAVIS/Annotations/480p/bike-packing"
     (masks / "00002.png").unlink()
@@ -91,6 +93,7 @@ INTEGERS = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
 
 def test_folder_depth_meets_in_the_world(tmp_path):
     write_clip(tmp_path / "clip", WORLD.K - INTEGERS, timestamps=np.arange(3) / 30)
+    assert guessed(tmp_path) == "folder"
     assert folder.names(tmp_path) == ["clip"] and not folder.problems(tmp_path)
     clip = folder.read(tmp_path, "clip")
     assert off_plane(clip) < 3e-4 and half_a_pixel_off(clip) > 0.02 and clip.metric

@@ -4,6 +4,7 @@ Unprojected depth of all frames lies on the plane only with the right units, axe
 and pixel centres: with those half a pixel off, it does not, which each test shows, too.
 """
 
+import shutil
 import struct
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from plane_world import (
     write_text,
 )
 
+from worldline.cli.data import guessed
 from worldline.datasets import bonn, kitti_depth, nrgbd, scannet, seven_scenes, sintel, tum_dynamics
 from worldline.errors import InputError
 
@@ -68,6 +70,7 @@ def sintel_root(tmp_path) -> Path:
 
 
 def test_sintel_depth_meets_in_the_world(sintel_root):
+    assert guessed(sintel_root) == "sintel"
     assert sintel.names(sintel_root) == ["final/alley_2"] and not sintel.problems(sintel_root)
     clip = sintel.read(sintel_root, "final/alley_2")
     assert off_plane(clip) < 1e-5 and half_a_pixel_off(clip) > 0.02
@@ -93,6 +96,20 @@ def test_sintel_labels_count_only_where_all_frames_have_one(sintel_root):
     assert sintel.read(sintel_root, "final/alley_2").dynamic is None
     dynamic = sintel.read(sintel_root, "final/alley_2", [0, 1]).dynamic
     assert (dynamic == (mask > 0)).all()
+
+
+def test_sintel_passes_share_their_truth_and_archives_that_are_absent_are_one_line(sintel_root):
+    base = sintel_root / "training"
+    shutil.copytree(base / "final", base / "clean")
+    assert sintel.names(sintel_root) == ["final/alley_2", "clean/alley_2"]
+    assert off_plane(sintel.read(sintel_root, "clean/alley_2")) < 1e-5
+    shutil.rmtree(base / "flow")
+    assert sintel.problems(sintel_root) == [f"{base / 'flow'}: is missing"]
+    assert sintel.read(sintel_root, "final/alley_2").flow is None
+    shutil.rmtree(base / "depth")
+    shutil.rmtree(base / "camdata_left")
+    clip = sintel.read(sintel_root, "final/alley_2")
+    assert clip.depth is None and clip.intrinsics is None and clip.world_from_camera is None
 
 
 def test_sintel_says_what_is_missing_and_what_is_broken(sintel_root):
@@ -138,7 +155,7 @@ def test_tum_frames_are_those_with_a_pose_and_depth_meets_in_the_world(tmp_path)
     whole = tum_dynamics.read(tmp_path, folder.name)
     assert len(whole) == 3 and np.isnan(whole.depth[1]).all()
     assert tum_dynamics.protocol(tmp_path, folder.name) == slice(0, 270, 3)
-    assert not tum_dynamics.problems(tmp_path)
+    assert not tum_dynamics.problems(tmp_path) and guessed(tmp_path) == "tum_dynamics"
     (folder / "rgb/2.25.png").unlink()
     assert tum_dynamics.problems(tmp_path) == [f"{folder / 'rgb/2.25.png'}: is missing"]
 
@@ -185,6 +202,7 @@ def scannet_root(tmp_path) -> Path:
 def test_scannet_depth_meets_in_the_world(scannet_root):
     clip = scannet.read(scannet_root, "scene0707_00")
     assert off_plane(clip) < 1e-3 and half_a_pixel_off(clip) > 0.02
+    assert guessed(scannet_root) == "scannet"
     assert clip.frames.shape == (3, 40, 56, 3) and not scannet.problems(scannet_root)
 
 
@@ -227,7 +245,7 @@ def test_seven_scenes_depth_meets_in_the_world(tmp_path, kind, focal):
     clip = seven_scenes.read(tmp_path, "chess/seq-01")
     assert off_plane(clip) < 1e-3 and half_a_pixel_off(clip) > 0.02
     assert np.isnan(clip.depth[:, 0, :2]).all() and clip.frame_names[1] == "frame-000001"
-    assert not seven_scenes.problems(tmp_path)
+    assert not seven_scenes.problems(tmp_path) and guessed(tmp_path) == "seven_scenes"
     (folder / "frame-000002.pose.txt").unlink()
     assert "frame-000002.pose.txt: is missing" in seven_scenes.problems(tmp_path)[0]
 
@@ -248,7 +266,7 @@ def test_nrgbd_cameras_come_from_opengl(tmp_path):
     assert clip.frame_names == ("img0", "img2", "img10")  # not img1, img10, img2
     assert np.isnan(nrgbd.read(tmp_path, "kitchen", [1]).world_from_camera).all()
     assert nrgbd.protocol(tmp_path, "kitchen") == slice(0, None, 5)
-    assert not nrgbd.problems(tmp_path)
+    assert not nrgbd.problems(tmp_path) and guessed(tmp_path) == "nrgbd"
     write_text(folder / "poses.txt", "1 0 0 0\n")
     with pytest.raises(InputError, match="a frame needs four"):
         nrgbd.read(tmp_path, "kitchen")
@@ -273,7 +291,7 @@ def test_kitti_selection_has_its_own_lens(tmp_path):
     assert np.allclose(clip.intrinsics, world.K, atol=1e-8)
     assert np.nanmax(np.abs(clip.depth - world.depth)) < 0.6 / 256
     assert np.isnan(clip.depth[:, 0, 0]).all() and clip.world_from_camera is None
-    assert not kitti_depth.problems(tmp_path)
+    assert not kitti_depth.problems(tmp_path) and guessed(tmp_path) == "kitti_depth"
 
 
 def test_kitti_raw_and_gathered(tmp_path):
@@ -295,6 +313,7 @@ def test_kitti_raw_and_gathered(tmp_path):
         for k in range(3):
             write_png(base / f"{kind}_gathered/{DRIVE}_02/{k:010d}.png", values[k])
     gathered = kitti_depth.read(base, f"{DRIVE}_02")
+    assert guessed(base) == guessed(tmp_path) == "kitti_depth"
     assert len(gathered) == 3 and gathered.intrinsics is None
     picture = base / f"image_gathered/{DRIVE}_02/0000000001.png"
     picture.unlink()

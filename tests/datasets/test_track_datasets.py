@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from plane_world import PlaneWorld, half_a_pixel_off, off_plane
 
+from worldline.cli.data import guessed
 from worldline.datasets import kubric_dense, tapvid, tapvid3d, worldtrack
 from worldline.datasets.clip import Clip
 from worldline.errors import InputError
@@ -54,6 +55,7 @@ def examples() -> dict[str, dict[str, object]]:
 
 def test_tapvid_points_are_pixels_with_the_first_centre_at_a_half(tmp_path):
     (tmp_path / "tapvid_davis.pkl").write_bytes(pickle.dumps(examples()))
+    assert guessed(tmp_path) == "tapvid"
     assert tapvid.names(tmp_path) == ["goldfish", "bmx"] and not tapvid.problems(tmp_path)
     clip = tapvid.read(tmp_path, "goldfish")
     assert np.abs(clip.tracks.uv - WORLD.pixels(POINTS)).max() < 1e-5
