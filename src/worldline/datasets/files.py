@@ -31,7 +31,7 @@ def reading(file: Path, what: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InputError(f"{file}: is missing; download or extract the dataset again.") from error
     except (
-        OSError, ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile,
+        OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile,
     ) as error:  # fmt: skip
         raise InputError(f"{file}: cannot be read as {what} ({error}); replace it.") from error
 
@@ -102,7 +102,7 @@ def problems_in(
             lines += of_clip(place)
         except InputError as error:
             lines.append(str(error))
-    return lines
+    return list(dict.fromkeys(lines))  # clips may share what they lack
 
 
 def indices(count: int, frames: Frames, name: str) -> Int[np.ndarray, " N"]:
@@ -271,7 +271,7 @@ def inverse(poses: Float[np.ndarray, "N 4 4"]) -> Float[np.ndarray, "N 4 4"]:
     result = np.tile(np.eye(4), (len(poses), 1, 1))
     result[:, :3, :3] = turned
     result[:, :3, 3] = -(turned @ poses[:, :3, 3:])[..., 0]
-    return lost_as_nan(np.where(np.isfinite(poses).all(axis=(1, 2), keepdims=True), result, np.nan))
+    return lost_as_nan(result)
 
 
 def projected(

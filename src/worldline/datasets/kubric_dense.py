@@ -20,7 +20,6 @@ from worldline.datasets.files import (
     inverse,
     moved,
     moves,
-    one_of,
     projected,
     where_asked,
 )
@@ -29,6 +28,7 @@ from worldline.datasets.npz_tracks import (
     NEEDED,
     Shapes,
     lens,
+    npz_clip,
     npz_clips,
     npz_problems,
     world_from_camera,
@@ -54,7 +54,7 @@ def read(root: Path, name: str, frames: Frames = None) -> Clip:
 
     Points that are not finite, or at the origin, are unknown: NaN and never visible.
     """
-    file = one_of(_clips(root), name, root)
+    file = npz_clip(root, name, _clips)
     content = arrays(file, (*NEEDED, "extrinsics_w2c"))
     required(content, NEEDED, file)
     chosen = indices(len(content["images_jpeg_bytes"]), frames, name)

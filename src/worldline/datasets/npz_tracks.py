@@ -15,6 +15,7 @@ from worldline.datasets.files import (
     listed,
     moved,
     moves,
+    one_of,
     pinhole,
     projected,
     where_asked,
@@ -40,6 +41,12 @@ def npz_clips(root: Path, fits: Callable[[Shapes], bool], wanted: str) -> dict[s
     if not found:
         raise InputError(f"{root}: holds no clip; looked for {wanted}.")
     return found
+
+
+def npz_clip(root: Path, name: str, clips: Callable[[Path], dict[str, Path]]) -> Path:
+    """A clip's file, without a look into all the others where its name is that of a file."""
+    file = root / f"{name}.npz"
+    return file if file.is_file() else one_of(clips(root), name, root)
 
 
 def npz_problems(root: Path, needed: tuple[str, ...]) -> list[str]:

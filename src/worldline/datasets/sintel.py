@@ -82,10 +82,18 @@ def problems(root: Path) -> list[str]:
 
 def _lacking(folder: Path) -> list[str]:
     pictures = some(listed(folder, "frame_*.png"), folder, "frame_*.png")
-    lines = []
-    for what, suffix in (("depth", ".dpt"), ("camdata_left", ".cam")):
-        lines += missing(_place(file, what, suffix) for file in pictures)
-    return lines + missing(_place(file, "flow", ".flo") for file in pictures[:-1])
+    base = folder.parent.parent
+    lines = missing(pictures)
+    for what, suffix, last in (
+        ("depth", ".dpt", None),
+        ("camdata_left", ".cam", None),
+        ("flow", ".flo", -1),
+    ):
+        if (base / what).is_dir():
+            lines += missing(_place(file, what, suffix) for file in pictures[:last])
+        else:  # an archive of its own: one line, not one a frame
+            lines.append(f"{base / what}: is missing")
+    return lines
 
 
 def _clips(root: Path) -> dict[str, Path]:

@@ -24,7 +24,10 @@ _NEEDED = ("video", "points", "occluded")
 
 
 def names(root: Path) -> list[str]:
-    """The videos' names, or ``0000_of_0010/0`` and so on where they have none."""
+    """The videos' names, or ``0000_of_0010/0`` and so on where they have none.
+
+    Pickles are read whole for it.
+    """
     return [name for file in _files(root) for name in _videos(file)]
 
 

@@ -11,8 +11,15 @@ measures them. Licence: annotations CC BY 4.0; the videos under Aria's, Waymo's 
 from pathlib import Path
 
 from worldline.datasets.clip import Clip
-from worldline.datasets.files import Frames, one_of
-from worldline.datasets.npz_tracks import NEEDED, Shapes, camera_tracks, npz_clips, npz_problems
+from worldline.datasets.files import Frames
+from worldline.datasets.npz_tracks import (
+    NEEDED,
+    Shapes,
+    camera_tracks,
+    npz_clip,
+    npz_clips,
+    npz_problems,
+)
 
 
 def names(root: Path) -> list[str]:
@@ -22,7 +29,7 @@ def names(root: Path) -> list[str]:
 
 def read(root: Path, name: str, frames: Frames = None) -> Clip:
     """A clip; ``query`` is each point's own frame, -1 where that was left out."""
-    return camera_tracks(name, one_of(_clips(root), name, root), frames, "queries_xyt")
+    return camera_tracks(name, npz_clip(root, name, _clips), frames, "queries_xyt")
 
 
 def problems(root: Path) -> list[str]:

@@ -11,7 +11,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -67,17 +67,17 @@ def _array(members: zipfile.ZipFile, name: str, file: Path) -> np.ndarray:
     return result
 
 
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         return np.lib.format.read_array_header_1_0(stream)
     return np.lib.format.read_array_header_2_0(stream)
 
 
-def _load(stream: IO[bytes], file: Path) -> Any:
+def _load(stream: Any, file: Path) -> Any:
     try:
         return _OnlyData(stream).load()
-    except (pickle.UnpicklingError, AttributeError) as error:
+    except (pickle.UnpicklingError, AttributeError, TypeError) as error:
         raise InputError(f"{file}: is not loaded: {error}.") from error
 
 
@@ -114,6 +114,7 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): _latin1,
+    ("__builtin__", "bytes"): lambda: b"",  # how protocol 2 writes bytes of no length
     ("collections", "OrderedDict"): OrderedDict,
 }
 _NUMPY = ("numpy.core.", "numpy._core.")

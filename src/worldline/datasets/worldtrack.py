@@ -15,13 +15,25 @@ the data: that of PointOdyssey, Dynamic Replica, Aria and PStudio, non-commercia
 from pathlib import Path
 
 from worldline.datasets.clip import Clip
-from worldline.datasets.files import Frames, one_of
-from worldline.datasets.npz_tracks import NEEDED, Shapes, camera_tracks, npz_clips, npz_problems
+from worldline.datasets.files import Frames
+from worldline.datasets.npz_tracks import (
+    NEEDED,
+    Shapes,
+    camera_tracks,
+    npz_clip,
+    npz_clips,
+    npz_problems,
+)
 
 
 def names(root: Path) -> list[str]:
     """``po_mini/NAME`` and so on, or without the folder where ``root`` is one of them."""
     return list(_clips(root))
+
+
+def looks_like(root: Path) -> bool:
+    """Whether the layout is this and not TAPVid-3D's, of which two of the four folders are made."""
+    return any("_mini" in part for name in names(root) for part in (root.resolve().name, name))
 
 
 def protocol(root: Path, name: str) -> slice:
@@ -31,7 +43,7 @@ def protocol(root: Path, name: str) -> slice:
 
 def read(root: Path, name: str, frames: Frames = None) -> Clip:
     """A clip; ``query`` is frame 0 for the points that it sees, and -1 for those not asked for."""
-    return camera_tracks(name, one_of(_clips(root), name, root), frames, "first frame", True)
+    return camera_tracks(name, npz_clip(root, name, _clips), frames, "first frame", True)
 
 
 def problems(root: Path) -> list[str]:
