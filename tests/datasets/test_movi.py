@@ -179,7 +179,7 @@ def test_cameras_depth_and_pictures_are_the_scenes(
     assert name in movi.names(root)
     clip = movi.read(root, name)
     check_cameras(clip, scene)
-    check_depth(clip, atol=1e-4)  # records hold depth in 65535 steps
+    check_depth(clip, scene, atol=1e-4)  # records hold depth in 65535 steps
     np.testing.assert_array_equal(clip.frames, scene.frames)
     np.testing.assert_array_equal(clip.instance, scene.on_box.astype(int) - 1)
     np.testing.assert_allclose(clip.times, np.arange(5) / 12)
@@ -256,6 +256,7 @@ def test_some_frames_are_those_frames(read_back: tuple[Path, str]) -> None:
 
 
 def test_files_that_are_missing_or_broken_are_named(tmp_path: Path, scene: Truth) -> None:
+    assert "holds no clip of MOVi" in movi.problems(tmp_path)[0]
     with pytest.raises(InputError, match="holds no clip of MOVi"):
         movi.names(tmp_path)
     write_folder(tmp_path / "a", scene)

@@ -15,7 +15,7 @@ NEAR_PLANE = 0.15
 
 @pytest.fixture
 def scene() -> Truth:
-    return truth(3)
+    return truth(3, shift=(1.3, -0.7))
 
 
 def projection(scene: Truth) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_a_sequence_is_the_scene(tmp_path: Path, scene: Truth) -> None:
     assert sailvos3d.names(tmp_path) == ["ah_3a_ext"]
     clip = sailvos3d.read(tmp_path, "ah_3a_ext")
     check_cameras(clip, scene)
-    check_depth(clip, atol=1e-6)
+    check_depth(clip, scene, atol=1e-6)
     assert clip.depth is not None and np.isnan(clip.depth[:, 0, 0]).all()
     np.testing.assert_array_equal(clip.instance, np.where(scene.on_box, 7, -1))
     np.testing.assert_array_equal(clip.frames, scene.frames)

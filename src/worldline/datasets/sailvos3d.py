@@ -38,6 +38,7 @@ from worldline.datasets.files_of_training import (
     reading,
     rgb_stack,
     same_sizes,
+    told,
 )
 from worldline.errors import InputError
 
@@ -102,6 +103,7 @@ def shots(root: Path, name: str) -> list[range]:
     return [range(*ends) for ends in zip(starts, [*starts[1:], len(ids)], strict=True)]
 
 
+@told
 def problems(root: Path) -> list[str]:
     """Files of frames that are missing or empty; a frame is what has a camera."""
     wanted = []
