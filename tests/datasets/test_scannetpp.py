@@ -77,6 +77,21 @@ def test_depth_of_the_fisheye_lies_on_the_wall_for_the_pinhole(root: Path) -> No
     assert off.max() < 0.01 and off.mean() < 0.003
 
 
+def test_depth_is_moved_without_a_half_pixel_of_bias(root: Path, scene: Truth) -> None:
+    """Depth that tells of its own ray comes to lie, on average, where that ray is."""
+    y, x = np.mgrid[:32, :48] + 0.5
+    pixels = np.stack([x, y], -1).reshape(1, -1, 2)
+    rays = cv2.fisheye.undistortPoints(pixels, FISHEYE, BENDS).reshape(32, 48, 2)
+    for axis in (0, 1):
+        levels = np.round((5 + rays[..., axis]) * 1000).astype(np.uint16)
+        cv2.imwrite(str(root / "0a5c013435/dslr/render_depth/DSC0001.png"), levels)
+        depth = scannetpp.read(root, "0a5c013435", frames=[0]).depth
+        assert depth is not None
+        wanted = (np.stack([x, y], -1)[..., axis] - scene.K[axis, 2]) / scene.K[axis, axis]
+        off = (depth[0] - 5 - wanted)[4:-4, 4:-4] * scene.K[axis, axis]  # pixels
+        assert abs(np.nanmean(off)) < 0.1 and np.nanmax(np.abs(off)) < 0.75
+
+
 def test_a_scene_without_depth_has_none(root: Path) -> None:
     for file in (root / "0a5c013435/dslr/render_depth").iterdir():
         file.unlink()
