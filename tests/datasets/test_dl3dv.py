@@ -15,7 +15,7 @@ from worldline.errors import InputError
 
 @pytest.fixture
 def scene() -> Truth:
-    return truth(3)
+    return truth(3, shift=(1.3, -0.7))
 
 
 def write(home: Path, scene: Truth, frames: np.ndarray, **bends: float) -> None:

@@ -14,7 +14,7 @@ from worldline.errors import InputError
 
 @pytest.fixture
 def scene() -> Truth:
-    return truth(3)
+    return truth(3, shift=(1.3, -0.7))
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_a_training_split_is_the_scene(root: Path, scene: Truth) -> None:
     clip = dycheck.read(root, "paper-windmill/train")
     assert clip.frame_names == ("0_00000", "0_00001") and clip.metric
     check_cameras(clip, truth_of(scene, slice(0, 2)))
-    check_depth(clip, atol=1e-5)
+    check_depth(clip, truth_of(scene, slice(0, 2)), atol=1e-5)
     assert clip.depth is not None and np.isnan(clip.depth[:, 0, 0]).all()  # 0 is unknown
     np.testing.assert_array_equal(clip.frames, scene.frames[:2])
     np.testing.assert_allclose(clip.times, [0, 1 / 30])

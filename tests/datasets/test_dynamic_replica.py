@@ -19,7 +19,7 @@ NAME = "valid/room_1/left"
 
 @pytest.fixture
 def scene() -> Truth:
-    return truth(3)
+    return truth(3, shift=(1.3, -0.7))
 
 
 def halves(path: Path, values: np.ndarray) -> None:
@@ -85,7 +85,7 @@ def test_a_clip_is_the_scene(root: Path, scene: Truth) -> None:
     assert dynamic_replica.names(root) == [NAME]
     clip = dynamic_replica.read(root, NAME)
     check_cameras(clip, scene)
-    check_depth(clip, atol=5e-3)  # half floats have steps of 0.004 at 4 m
+    check_depth(clip, scene, atol=5e-3)  # half floats have steps of 0.004 at 4 m
     check_tracks(clip, scene)
     np.testing.assert_array_equal(clip.frames, scene.frames)
     np.testing.assert_array_equal(clip.dynamic, scene.on_box)

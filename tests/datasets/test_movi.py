@@ -179,7 +179,7 @@ def test_cameras_depth_and_pictures_are_the_scenes(
     assert name in movi.names(root)
     clip = movi.read(root, name)
     check_cameras(clip, scene)
-    check_depth(clip, atol=1e-4)  # records hold depth in 65535 steps
+    check_depth(clip, scene, atol=1e-4)  # records hold depth in 65535 steps
     np.testing.assert_array_equal(clip.frames, scene.frames)
     np.testing.assert_array_equal(clip.instance, scene.on_box.astype(int) - 1)
     np.testing.assert_allclose(clip.times, np.arange(5) / 12)
@@ -229,6 +229,24 @@ def test_the_wall_is_hidden_where_the_box_comes(read_back: tuple[Path, str], sce
     assert tracks.visible[open_wall].mean() > 0.99
 
 
+def test_depth_alone_hides_what_lies_behind(tmp_path: Path, scene: Truth) -> None:
+    """Where all is of one segment, as the folds of one object are."""
+    write_folder(tmp_path / "a", scene)
+    for k in range(5):
+        path = tmp_path / "a" / f"segmentation_{k:05d}.png"
+        Image.fromarray(np.zeros((32, 48), np.uint8)).save(path)
+    tracks = movi.read(tmp_path, "a").tracks
+    assert tracks is not None and tracks.xyz is not None and tracks.uv is not None
+    wall = tracks.xyz[:, 0, 2] > BOX + 0.5
+    x, y = np.clip(np.floor(tracks.uv), 0, [47, 31]).astype(int).transpose(2, 0, 1)
+    deep = scene.on_box.copy()
+    for axis, shift in product((1, 2), (1, -1)):
+        deep &= np.roll(scene.on_box, shift, axis)
+    inside = ((tracks.uv >= 1) & (tracks.uv < [47, 31])).all(-1)
+    hidden = inside & wall[:, None] & deep[np.arange(5), y, x]
+    assert hidden.any() and not tracks.visible[hidden].any()
+
+
 def test_an_object_that_starts_late_moves_in_all_its_frames(tmp_path: Path) -> None:
     scene = truth(3)
     write_folder(tmp_path / "a", scene)
@@ -256,6 +274,7 @@ def test_some_frames_are_those_frames(read_back: tuple[Path, str]) -> None:
 
 
 def test_files_that_are_missing_or_broken_are_named(tmp_path: Path, scene: Truth) -> None:
+    assert "holds no clip of MOVi" in movi.problems(tmp_path)[0]
     with pytest.raises(InputError, match="holds no clip of MOVi"):
         movi.names(tmp_path)
     write_folder(tmp_path / "a", scene)

@@ -47,7 +47,7 @@ def test_a_clip_is_the_scene(root: Path, scene: Truth) -> None:
     assert mvs_synth.names(root) == ["0007"]
     clip = mvs_synth.read(root, "0007")
     check_cameras(clip, scene)
-    check_depth(clip, atol=1e-5)
+    check_depth(clip, scene, atol=1e-5)
     assert clip.depth is not None and np.isnan(clip.depth[:, 0, 0]).all()  # the sky
     assert np.isfinite(clip.depth[:, 1:]).all()
     np.testing.assert_array_equal(clip.frames, scene.frames)

@@ -16,7 +16,7 @@ STEP = 1000 / 65535  # of the depth
 
 @pytest.fixture
 def scene() -> Truth:
-    return truth(3)
+    return truth(3, shift=(1.3, -0.7))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_clip_is_the_scene(root: Path, scene: Truth) -> None:
     assert point_odyssey.names(root) == ["train/ani"]
     clip = point_odyssey.read(root, "train/ani")
     check_cameras(clip, scene, atol=1e-6)
-    check_depth(clip, atol=STEP)
+    check_depth(clip, scene, atol=STEP)
     check_tracks(clip, scene)
     assert clip.depth is not None and np.isnan(clip.depth[:, 0, :2]).all()  # cut, and none
     np.testing.assert_array_equal(clip.instance, np.where(scene.on_box, 0x010203, -1))

@@ -50,8 +50,16 @@ class Truth:
         return pixels[..., :2] / pixels[..., 2:], local[..., 2]
 
 
-def truth(count: int = 3, width: int = 48, height: int = 32, focal: float = 40.0) -> Truth:
-    K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
+def truth(
+    count: int = 3,
+    width: int = 48,
+    height: int = 32,
+    focal: float = 40.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> Truth:
+    """The scene in ``count`` frames; ``shift`` moves the principal point off the middle."""
+    center = (width / 2 + shift[0], height / 2 + shift[1])
+    K = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1.0]])
     pose = np.tile(np.eye(4), (count, 1, 1))
     steps = np.arange(count)
     angles = np.stack([2.0 + 0 * steps, 3.0 * steps, 4.0 + steps], axis=-1)
@@ -83,11 +91,10 @@ def check_cameras(clip: Clip, scene: Truth, atol: float = 1e-6) -> None:
     np.testing.assert_allclose(clip.world_from_camera, scene.world_from_camera, atol=atol)
 
 
-def check_depth(clip: Clip, atol: float = 1e-6, box: np.ndarray | None = None) -> None:
+def check_depth(clip: Clip, scene: Truth, atol: float = 1e-6) -> None:
     """The clip's depth, unprojected by its own cameras, lies on the wall and on the square."""
     assert clip.intrinsics is not None and clip.world_from_camera is not None
     assert clip.depth is not None
-    scene = truth(len(clip), clip.frames.shape[2], clip.frames.shape[1])
     world = unprojected(clip)
     on_box = scene.on_box
     known = np.isfinite(clip.depth)

@@ -25,6 +25,7 @@ from worldline.datasets.files_of_training import (
     missing,
     reading,
     rgb_stack,
+    told,
 )
 from worldline.io.stills import IMAGE_SUFFIXES, natural_key
 
@@ -64,6 +65,7 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
     return Clip(name, pictures, stems, metric=False, tracks=tracks)
 
 
+@told
 def problems(root: Path) -> list[str]:
     """Notes and pictures that are missing or empty."""
     lines = []

@@ -28,6 +28,7 @@ from worldline.datasets.files_of_training import (
     pinhole,
     reading,
     rgb_stack,
+    told,
 )
 from worldline.errors import InputError
 from worldline.io.lens import undistort
@@ -62,6 +63,7 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
     return Clip(name, pictures, stems, metric=False, world_from_camera=poses, intrinsics=K)
 
 
+@told
 def problems(root: Path) -> list[str]:
     """Pictures that are missing or empty, and files of cameras that cannot be read."""
     lines = []

@@ -37,6 +37,7 @@ from worldline.datasets.files_of_training import (
     reading,
     rgb_stack,
     same_sizes,
+    told,
 )
 from worldline.errors import InputError
 
@@ -109,6 +110,7 @@ def normalisation(root: Path, name: str) -> tuple[Float[np.ndarray, "3"], float]
         return np.array(note["center"], float).reshape(3), float(note["scale"])
 
 
+@told
 def problems(root: Path) -> list[str]:
     """What is missing or empty of the files that every frame has."""
     wanted = []
@@ -186,11 +188,12 @@ def _keypoints(folder: Path, ids: list[str]) -> PointTracks | None:
     found = {row: path for row, path in found.items() if path.is_file()}
     if not found:
         return None
-    points = {row: np.array(content_of(path), float) for row, path in found.items()}
+    points = {row: content_of(path) for row, path in found.items()}
     uv = np.full((len(next(iter(points.values()))), len(ids), 2), np.nan)
     visible = np.zeros(uv.shape[:2], bool)
-    for row, xyv in points.items():
+    for row, listed in points.items():
         with reading(found[row]):
+            xyv = np.array(listed, float).reshape(-1, 3)
             visible[:, row] = xyv[:, 2] > 0
             uv[:, row] = np.where(visible[:, row, None], xyv[:, :2] + 0.5, np.nan)
     return PointTracks(visible, uv, query=first_visible(visible))

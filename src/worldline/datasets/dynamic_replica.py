@@ -40,6 +40,7 @@ from worldline.datasets.files_of_training import (
     reading,
     rgb_stack,
     same_sizes,
+    told,
 )
 from worldline.errors import InputError
 
@@ -89,6 +90,7 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
     )
 
 
+@told
 def problems(root: Path) -> list[str]:
     """Files that the lists name and that are missing or empty."""
     lines = []

@@ -2,8 +2,9 @@
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,19 @@ def moving(xyz: Float[np.ndarray, "M N 3"]) -> Bool[np.ndarray, " M"]:
 def first_visible(visible: Bool[np.ndarray, "M N"]) -> Int[np.ndarray, " M"]:
     """The first frame that sees each point; -1 where none does."""
     return np.where(visible.any(axis=1), visible.argmax(axis=1), -1)
+
+
+def told(problems: Callable[[Path], list[str]]) -> Callable[[Path], list[str]]:
+    """Problems of a dataset that stop the search for problems are one of them, too."""
+
+    @wraps(problems)
+    def find(root: Path) -> list[str]:
+        try:
+            return problems(root)
+        except InputError as error:
+            return [str(error)]
+
+    return find
 
 
 def missing(paths: Sequence[Path], root: Path) -> list[str]:

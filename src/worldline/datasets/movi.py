@@ -9,7 +9,8 @@ depth and flow as 16 bits over a range. A clip of a record file is called ``FILE
 
 Depth is along the ray, in metres; it becomes z-depth. Cameras look along -z, y up (Blender's), and
 become OpenCV's; the world, z up, stays. The principal point is the image's centre in pixels whose
-top-left centre is (0.5, 0.5): nothing is added. Flow is (rows, columns). Frames are 1/12 s apart.
+top-left centre is (0.5, 0.5): nothing is added. Flow is (rows, columns), in pixels of the pictures
+there are. Frames are 1/12 s apart where a folder does not say otherwise.
 
 What moves is told by the objects' own way, not by Kubric's ``is_dynamic``: that flag means "was
 tossed" and misses what is hit later. An object moves if a corner of its box is ever farther than
@@ -49,6 +50,7 @@ from worldline.datasets.files_of_training import (
     pinhole,
     reading,
     same_sizes,
+    told,
 )
 from worldline.errors import InputError
 
@@ -108,10 +110,14 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
     return _clip(raw, rows, name)
 
 
+@told
 def problems(root: Path) -> list[str]:
     """Files that are missing or empty, and record files that are cut off."""
     lines = []
-    for path in sorted(root.rglob(_RECORDS)):
+    records = sorted(root.rglob(_RECORDS))
+    if not records:
+        names(root)  # tells where there is nothing at all
+    for path in records:
         try:
             tfrecord.places(path)
         except (OSError, ValueError) as error:

@@ -29,6 +29,7 @@ from worldline.datasets.files_of_training import (
     reading,
     rgb_stack,
     same_sizes,
+    told,
 )
 
 _SWAP = np.eye(4)[[1, 0, 2, 3]]
@@ -58,6 +59,7 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
     )
 
 
+@told
 def problems(root: Path) -> list[str]:
     """Pictures and depths that are missing or empty, of the frames that have a pose."""
     wanted = []

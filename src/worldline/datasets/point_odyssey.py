@@ -31,7 +31,9 @@ from worldline.datasets.files_of_training import (
     reading,
     rgb_stack,
     same_sizes,
+    told,
 )
+from worldline.errors import InputError
 
 FAR = 1000.0  # metres at 65535
 _NOTES = "anno.npz"
@@ -69,14 +71,21 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
     )
 
 
+@told
 def problems(root: Path) -> list[str]:
-    """Pictures and depth that are missing or empty; the count is that of the pictures there are."""
-    wanted = []
+    """Pictures and depth that are missing or empty, and annotations that cannot be read."""
+    lines = []
     for name in names(root):
-        count = len(list((root / name / "rgbs").glob("rgb_*.jpg")))
-        rows = list(range(max(count, 1)))
-        wanted += _paths(root / name, "rgb", rows) + _paths(root / name, "depth", rows)
-    return missing(wanted, root)
+        path = root / name / _NOTES
+        try:
+            with reading(path), np.load(path, allow_pickle=False) as notes:
+                rows = list(range(len(notes["extrinsics"])))
+        except InputError as error:
+            lines.append(str(error))
+            continue
+        wanted = _paths(root / name, "rgb", rows) + _paths(root / name, "depth", rows)
+        lines += missing(wanted, root)
+    return lines
 
 
 def _paths(folder: Path, what: str, rows: Sequence[int]) -> list[Path]:
