@@ -13,12 +13,12 @@ from worldline.evaluation.scoring import score
 from worldline.scene import Motion, Scene
 from worldline.synth.clips import make_clip
 
-LEVELS = (0.0, 0.5, 1.0, 2.0)
+LEVELS = (0.0, 0.7, 2.0)
 
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    return make_clip(4, "rigid", size=(64, 48), frames=14).scene
+    return make_clip(4, "rigid", size=(64, 48), frames=13).scene
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +135,8 @@ def slow_motion(scene: Scene, level: float) -> Scene:
     ],
 )
 def test_numbers_worsen_as_their_error_grows(scene, clip, inject, errors, shares):
+    if inject is not slow_motion:  # which asks the worlds anew, and takes its time
+        clip = replace(clip, motion=None)
     found = [score(inject(scene, level), clip) for level in LEVELS]
     for name in errors:
         values = [numbers[name] for numbers in found]
@@ -162,17 +164,18 @@ def test_truth_of_another_size_is_brought_onto_the_scenes_pixels(scene, clip):
 def test_what_the_truth_does_not_know_is_left_out_and_what_has_no_answer_is_nan(scene, clip):
     nothing = Clip(clip.name, clip.frames, clip.frame_names, metric=False)
     assert score(scene, nothing) == {}
+    still = replace(clip, dynamic=np.zeros_like(clip.dynamic))
+    assert np.isnan(score(scene, still)["motion_epe"])
+    clip = replace(clip, motion=None)
     unseen = replace(clip, depth=np.full_like(clip.depth, np.nan))
     numbers = score(scene, unseen)
     assert np.isnan(numbers["depth_abs_rel"]) and np.isnan(numbers["measured"])
     standing = np.repeat(clip.world_from_camera[:1], len(clip), axis=0)
-    numbers = score(scene, replace(clip, world_from_camera=standing, motion=None))
+    numbers = score(scene, replace(clip, world_from_camera=standing))
     assert np.isnan(numbers["ate"]) and numbers["rpe_rotation"] >= 0
-    still = replace(clip, dynamic=np.zeros_like(clip.dynamic))
-    assert np.isnan(score(scene, still)["motion_epe"])
 
 
 def test_clips_of_other_lengths_are_refused(scene, clip):
-    shorter = Clip(clip.name, clip.frames[:13], clip.frame_names[:13], metric=True)
-    with pytest.raises(InputError, match="14 frames and the clip 13"):
+    shorter = Clip(clip.name, clip.frames[:12], clip.frame_names[:12], metric=True)
+    with pytest.raises(InputError, match="13 frames and the clip 12"):
         score(scene, shorter)

@@ -2,10 +2,10 @@
 
 Layout, all but the frames optional: ``frames/00000.jpg`` or ``video.mp4`` (or ``frame*.png`` in the
 folder itself), ``depth/00000.png`` (uint16; ``meta.json``'s "depth" says "metres = value/1000"; 0
-unknown), ``masks/00000.png`` (255 moves), ``cameras.npz`` with ``K`` (3 3 or N 3 3), ``c2w`` (N 4
-4, OpenCV axes), ``timestamps`` and ``dist`` (OpenCV's k1 k2 p1 p2 k3, undone here for all that is
-read), ``flow*.npz`` with ``flow`` (H W 2) and ``valid`` named by its frame, ``points2d.npz`` with
-``frame_index``, ``xy`` and ``visible``. Lengths are metres where "camera_convention" or "depth" in
+unknown), ``masks/00000.png`` (255 moves, 85 and 170 are not judged), ``cameras.npz`` with ``K`` (3
+3 or N 3 3), ``c2w`` (N 4 4, OpenCV axes), ``timestamps`` and ``dist`` (OpenCV's k1 k2 p1 p2 k3,
+undone here for all that is read), ``flow*.npz`` with ``flow`` (H W 2) and ``valid`` named by its
+frame, ``points2d.npz`` with ``frame_index``, ``xy`` and ``visible``. Lengths are metres where "camera_convention" or "depth" in
 ``meta.json`` says metres. Licence of the data: the clip's own.
 
 K comes in either pixel convention, so its principal point tells: half of the size has pixel centres
@@ -42,6 +42,7 @@ from worldline.io.lens import undistort
 from worldline.io.selection import Selection
 from worldline.io.video import read_video
 
+MOVES, UNJUDGED = 255, (85, 170)  # labels; CDnet's for outside, and for motion nobody can tell
 _PICTURES = (".jpg", ".jpeg", ".png")
 _CAMERAS = ("K", "c2w", "timestamps", "dist")
 
@@ -62,15 +63,16 @@ def read(root: Path, name: str, frames: Frames = None) -> Clip:
     shape = pixels.shape[1:3]
     cameras = _cameras(folder, count)
     K = _intrinsics(cameras, chosen, shape, meta)
-    depth, dynamic = _depth(folder, meta, chosen, count), _masks(folder, chosen, count)
-    for what, maps in (("depth", depth), ("masks", dynamic)):
+    depth, labels = _depth(folder, meta, chosen, count), _masks(folder, chosen, count)
+    for what, maps in (("depth", depth), ("masks", labels)):
         if maps is not None and maps.shape[1:] != shape:
             raise InputError(f"{folder / what}: are {maps.shape[1:]}, the frames {shape}.")
     dist = cameras.get("dist")
     if dist is not None and K is not None and np.any(dist):
         pixels = pixels.copy()
         undistort(pixels, K[0], dist.ravel().tolist())
-        depth, dynamic = _straight(depth, K[0], dist), _straight(dynamic, K[0], dist)
+        depth, labels = _straight(depth, K[0], dist), _straight(labels, K[0], dist)
+    as_it_is = frames is None and (dist is None or not np.any(dist))
     return Clip(
         name=name,
         frames=pixels,
@@ -80,7 +82,9 @@ def read(root: Path, name: str, frames: Frames = None) -> Clip:
         world_from_camera=_rows(cameras, "c2w", chosen),
         intrinsics=K,
         depth=depth,
-        dynamic=dynamic,
+        dynamic=None if labels is None else labels == MOVES,
+        judged=None if labels is None else ~np.isin(labels, UNJUDGED),
+        source=_source(folder) if as_it_is else None,
         flow=_flow(folder, files, chosen, shape),
         tracks=_points(folder, chosen, count),
     )
@@ -113,6 +117,12 @@ def _is_clip(folder: Path) -> bool:
 def _frame_files(folder: Path) -> list[Path]:
     inside = [f for f in listed(folder / "frames", "*") if f.suffix.lower() in _PICTURES]
     return inside or [f for f in listed(folder, "frame*.*") if f.suffix.lower() in _PICTURES]
+
+
+def _source(folder: Path) -> Path | None:
+    """What holds the frames and nothing else."""
+    held = [place for place in (folder / "frames", folder / "video.mp4") if place.exists()]
+    return held[0] if held else None
 
 
 def _video(folder: Path) -> np.ndarray:
@@ -180,11 +190,12 @@ def _depth(folder: Path, meta: dict[str, Any], chosen: np.ndarray, count: int) -
 
 
 def _masks(folder: Path, chosen: np.ndarray, count: int) -> np.ndarray | None:
+    """Labels: ``MOVES``, those of ``UNJUDGED``, and any others for what stands."""
     files = _one_each(folder / "masks", count)
     if files is None:
         return None
     masks = [picture(files[k]) for k in chosen]
-    return np.stack([one if one.ndim == 2 else one[..., 0] for one in masks]) == 255
+    return np.stack([one if one.ndim == 2 else one[..., 0] for one in masks])
 
 
 def _one_each(folder: Path, count: int) -> list[Path] | None:
@@ -195,19 +206,17 @@ def _one_each(folder: Path, count: int) -> list[Path] | None:
 
 
 def _straight(maps: np.ndarray | None, K: np.ndarray, dist: np.ndarray) -> np.ndarray | None:
-    """Depth or masks without lens distortion: nearest values, unknown or still outside."""
+    """Depth or labels without lens distortion: nearest values, unknown or not judged outside."""
     if maps is None:
         return None
     centred = K - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
     size = (maps.shape[2], maps.shape[1])
     x, y = cv2.initUndistortRectifyMap(centred, dist, None, centred, size, cv2.CV_32FC1)
-    still = maps.dtype == bool
-    source = maps.astype(np.uint8) if still else maps
     border: dict[str, Any] = {
         "borderMode": cv2.BORDER_CONSTANT,
-        "borderValue": 0 if still else np.nan,
+        "borderValue": UNJUDGED[0] if maps.dtype == np.uint8 else np.nan,
     }
-    moved = [cv2.remap(one, x, y, cv2.INTER_NEAREST, **border) for one in source]
+    moved = [cv2.remap(one, x, y, cv2.INTER_NEAREST, **border) for one in maps]
     return np.stack(moved).astype(maps.dtype)
 
 

@@ -2,7 +2,8 @@
 
 A file ``metrics_<name>.json`` holds ``cases.<case>.params`` and ``cases.<case>.expected`` (nan and
 inf as strings); the ``.safetensors`` beside it the inputs ``<case>.<tensor>`` and larger expected
-tensors ``<case>.out.*``. ``worldline.evaluation.goldens.<name>.numbers`` computes what is expected.
+tensors ``<case>.out.*``. ``worldline.evaluation.goldens.<name>.numbers`` computes what is expected;
+what its ``EITHER_SIGN`` names are directions whose sign means nothing.
 The exit status is 1 if a number is off by more than the family's tolerance, 2 if a file cannot be
 read, else 0.
 """
@@ -103,11 +104,19 @@ def _case(family: ModuleType, case: Mapping[str, Any], tensors: Mapping[str, np.
         return Worst(math.inf, tolerance(()), f"all of it: {error!r}")
     found = list(_differences(ours, expected, ()))
     for name, tensor in outputs.items():
-        found += _differences(
-            ours.get(name) if isinstance(ours, Mapping) else None, tensor, (name,)
-        )
+        own = ours.get(name) if isinstance(ours, Mapping) else None
+        if own is not None and name in getattr(family, "EITHER_SIGN", ()):
+            own = _turned_to(np.asarray(own, np.float64), tensor)
+        found += _differences(own, tensor, (name,))
     worst = [Worst(gap, tolerance(path), ".".join(path)) for path, gap in found]
     return max(worst, key=lambda w: w.difference / w.tolerance, default=Worst(0.0, 1.0, "nothing"))
+
+
+def _turned_to(ours: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Directions [..., 3] that are known up to their sign, on the expected's side."""
+    if ours.shape != expected.shape:
+        return ours
+    return np.where((ours * expected).sum(axis=-1, keepdims=True) < 0, -ours, ours)
 
 
 def _tolerance(family: ModuleType) -> Callable[[Entry], float]:

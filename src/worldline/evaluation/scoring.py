@@ -33,6 +33,10 @@ from worldline.scene import Scene
 
 STILL = 1e-6  # a path shorter than this share of the depth fixes no scale
 GATHERED = 400  # points of each frame, for complete geometry
+COMPLETE = (
+    "acc", "acc_median", "comp", "comp_median", "nc", "nc_median",
+    "acc_visible", "comp_visible", "acc_hidden", "comp_hidden",
+)  # fmt: skip
 SOURCES, REACHES = 6, (6, 12)  # motion: from every 6th frame, to 6 and 12 frames before and after
 NAN = float("nan")
 
@@ -249,21 +253,24 @@ def complete(
         seen.append(known if answer.visible is None else answer.visible)
     clouds = [np.concatenate(parts, axis=1) for parts in (estimate, true)]
     in_view = np.concatenate(seen, axis=1)
-    found = complete_4d_errors(clouds[0], clouds[1], in_view, together, icp_threshold)
+    try:
+        found = complete_4d_errors(clouds[0], clouds[1], in_view, together, icp_threshold)
+    except InputError:  # no point of one time is known, or none is estimated
+        return {f"complete_{name}": NAN for name in COMPLETE}
     whole, seen_then, hidden = found.all, found.visible, found.occluded
-    return {
-        "complete_acc": whole.accuracy,
-        "complete_acc_median": whole.accuracy_median,
-        "complete_comp": whole.completion,
-        "complete_comp_median": whole.completion_median,
-        "complete_nc": whole.normal_consistency,
-        "complete_nc_median": 0.5
-        * (whole.normals_accuracy_median + whole.normals_completion_median),
-        "complete_acc_visible": seen_then.accuracy,
-        "complete_comp_visible": seen_then.completion,
-        "complete_acc_hidden": hidden.accuracy,
-        "complete_comp_hidden": hidden.completion,
-    }
+    values = (
+        whole.accuracy,
+        whole.accuracy_median,
+        whole.completion,
+        whole.completion_median,
+        whole.normal_consistency,
+        0.5 * (whole.normals_accuracy_median + whole.normals_completion_median),
+        seen_then.accuracy,
+        seen_then.completion,
+        hidden.accuracy,
+        hidden.completion,
+    )
+    return {f"complete_{name}": value for name, value in zip(COMPLETE, values, strict=True)}
 
 
 def asked_tracks(

@@ -5,7 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from worldline.evaluation.metrics.clouds import Cloud
 from worldline.evaluation.metrics.surfaces import PointErrors, SurfaceErrors, point_errors
+
+EITHER_SIGN = ("out.pred_normals", "out.gt_normals")
 
 
 def tolerance(path: tuple[str, ...]) -> float:
@@ -30,8 +33,16 @@ def numbers(
             expected["icp"],
         )
         if errors.registration is not None:
-            answer["out.pred_after_icp"] = errors.registration.points(estimate)
+            moved = errors.registration.points(estimate)
+            answer["out.pred_after_icp"] = moved
+            answer["out.pred_normals"], answer["out.gt_normals"] = map(_directions, (moved, truth))
     return answer
+
+
+def _directions(points: np.ndarray) -> np.ndarray:
+    """Normals of either sign; where neighbours span no plane, Open3D's z axis."""
+    normals = Cloud(points).normals
+    return np.where(np.isnan(normals), [0.0, 0.0, 1.0], normals)
 
 
 def _points(array: np.ndarray) -> np.ndarray:
