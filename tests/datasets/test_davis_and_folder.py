@@ -99,7 +99,9 @@ def test_folder_depth_meets_in_the_world(tmp_path):
     assert off_plane(clip) < 3e-4 and half_a_pixel_off(clip) > 0.02 and clip.metric
     assert clip.times.tolist() == [0, 1 / 30, 2 / 30] and clip.dynamic[:, :4].all()
     # 170 is not 255, and nobody judged it
-    assert not clip.dynamic[:, 4:].any() and not clip.judged[:, 4:].any() and clip.judged[:, 0].all()
+    assert (
+        not clip.dynamic[:, 4:].any() and not clip.judged[:, 4:].any() and clip.judged[:, 0].all()
+    )
     assert clip.source == tmp_path / "clip/frames"
     assert folder.read(tmp_path / "clip", "clip", [1]).frame_names == ("00001",)
 

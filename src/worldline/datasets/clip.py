@@ -37,9 +37,9 @@ class Clip:
     ``depth`` is z-depth (NaN: unknown), ``dynamic`` the pixels that move, ``judged`` those of which
     that is known (None: all), ``flow`` that from each frame to the next (NaN: unknown),
     ``instance`` the object of each pixel (-1: none), ``motion`` where each pixel's point is at
-    other frames (of scenes in the first frame's camera axes). Lengths are metres if ``metric``.
-    ``frame_names`` say which of the dataset's frames these are; ``source`` is the video or the
-    folder of pictures that holds just these frames, where there is one.
+    other frames (in the first camera's axes, at pixels of pictures of ``motion_size``). Lengths are
+    metres if ``metric``. ``frame_names`` say which of the dataset's frames these are; ``source`` is
+    the video or the folder of pictures that holds just these frames, where there is one.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Clip:
     tracks: PointTracks | None = None
     judged: Bool[np.ndarray, "N H W"] | None = None
     motion: MotionField | None = None
+    motion_size: tuple[int, int] | None = None
     source: Path | None = None
 
     def __len__(self) -> int:

@@ -65,6 +65,11 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
     return Clip(name, pictures, stems, metric=False, tracks=tracks)
 
 
+def looks_like(root: Path) -> bool:
+    """Whether a clip has notes under its own name: frames alone are any folder's."""
+    return any(_notes(root, name).is_file() for name in names(root))
+
+
 @told
 def problems(root: Path) -> list[str]:
     """Notes and pictures that are missing or empty."""

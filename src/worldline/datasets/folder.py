@@ -5,8 +5,8 @@ folder itself), ``depth/00000.png`` (uint16; ``meta.json``'s "depth" says "metre
 unknown), ``masks/00000.png`` (255 moves, 85 and 170 are not judged), ``cameras.npz`` with ``K`` (3
 3 or N 3 3), ``c2w`` (N 4 4, OpenCV axes), ``timestamps`` and ``dist`` (OpenCV's k1 k2 p1 p2 k3,
 undone here for all that is read), ``flow*.npz`` with ``flow`` (H W 2) and ``valid`` named by its
-frame, ``points2d.npz`` with ``frame_index``, ``xy`` and ``visible``. Lengths are metres where "camera_convention" or "depth" in
-``meta.json`` says metres. Licence of the data: the clip's own.
+frame, ``points2d.npz`` with ``frame_index``, ``xy`` and ``visible``. Lengths are metres where
+"camera_convention" or "depth" in ``meta.json`` says metres. Licence of the data: the clip's own.
 
 K comes in either pixel convention, so its principal point tells: half of the size has pixel centres
 at +0.5, as COLMAP's calibrations have; all others are taken as OpenCV's, with integer ones.

@@ -41,6 +41,7 @@ def read(root: Path | None, name: str, frames: Sequence[int] | None = None) -> C
         dynamic=np.asarray(truth.dynamic) > 0.5,
         tracks=_tracks(clip, one.seed),
         motion=truth.motion,
+        motion_size=truth.size,
     )
 
 
@@ -67,6 +68,11 @@ def _tracks(clip: SyntheticClip, seed: int) -> PointTracks:
 def problems(root: Path | None = None) -> list[str]:
     """Nothing can be missing."""
     return []
+
+
+def looks_like(root: Path) -> bool:
+    """No folder does: there are no files."""
+    return False
 
 
 def group(name: str) -> str:

@@ -5,7 +5,6 @@ in the truth's units. A number is NaN where the scene has nothing to compare; it
 the truth does not know.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -37,7 +36,7 @@ COMPLETE = (
     "acc", "acc_median", "comp", "comp_median", "nc", "nc_median",
     "acc_visible", "comp_visible", "acc_hidden", "comp_hidden",
 )  # fmt: skip
-SOURCES, REACHES = 6, (6, 12)  # motion: from every 6th frame, to 6 and 12 frames before and after
+SOURCES, REACHES, MOVING = 6, (6, 12), 4000  # frames, frames and pixels, of motion
 NAN = float("nan")
 
 Numbers = dict[str, float]
@@ -52,10 +51,10 @@ def score(scene: Scene, clip: Clip) -> Numbers:
         raise InputError(f"the scene has {len(scene)} frames and the clip {len(clip)}.")
     truth = on_scene(clip, scene)
     found: Numbers = {}
-    for part in (cameras, lens, depth, masks, tracks_in_picture, tracks_in_space):
+    parts = (cameras, lens, depth, masks, tracks_in_picture, tracks_in_space, motion, complete)
+    for part in parts:
         found |= part(scene, truth)
-    grid = grid_of(clip, scene)
-    return found | motion(scene, truth, grid) | (complete(scene, truth) if grid is None else {})
+    return found
 
 
 def cameras(scene: Scene, truth: Clip) -> Numbers:
@@ -137,26 +136,31 @@ def masks(scene: Scene, truth: Clip) -> Numbers:
     }
 
 
-def motion(scene: Scene, truth: Clip, grid: "Grid | None" = None) -> Numbers:
+def motion(scene: Scene, truth: Clip) -> Numbers:
     """EPE and APD of displacements on pixels that truly move, and the EPE of "nothing moves".
 
-    ``grid`` brings the truth's motion onto the scene's pixels, where they differ. ``similarity``
-    carries the scene's over. A displacement that is not finite counts as none at all.
+    From every 6th frame to those 6 and 12 before and after it, at no more than 4000 of its moving
+    pixels. ``similarity`` carries the scene's over. A displacement that is not finite counts as
+    none at all.
     """
     if truth.motion is None or truth.dynamic is None or truth.world_from_camera is None:
         return {}
-    first = truth.world_from_camera[0, :3, :3]
-    carried = similarity(scene, truth)
+    carried, first = similarity(scene, truth), truth.world_from_camera[0, :3, :3]
+    generator = np.random.default_rng(0)
     errors, lengths = [np.zeros(0)], [np.zeros(0)]
-    for i, j in pairs(len(truth)):
-        moving = truth.dynamic[i]
-        answer = truth.motion.query(i, np.array([j], np.float64))
+    for i in range(0, len(truth), SOURCES):
+        at = [j for reach in REACHES for j in (i - reach, i + reach) if 0 <= j < len(truth)]
+        y, x = np.nonzero(truth.dynamic[i])
+        if not len(x) or not at:
+            continue
+        some = generator.permutation(len(x))[:MOVING]
+        pixels = np.column_stack([x[some], y[some]]) + 0.5
+        answer = truth.motion.query(i, np.array(at, np.float64), on_truth(pixels, truth, scene))
         # a motion field answers in the axes of its first camera
-        true = np.asarray(answer.displacement[0], np.float64) @ first.T
-        true = true if grid is None else grid.vectors(true)
-        found = carried.vectors(np.asarray(scene.displacement(i, at=j), np.float64))
+        true = np.asarray(answer.displacement, np.float64) @ first.T
+        found = carried.vectors(np.asarray(scene.displacement(i, at, pixels), np.float64))
         found = np.where(np.isfinite(found).all(axis=-1, keepdims=True), found, 0.0)
-        known = moving & np.isfinite(true).all(axis=-1)
+        known = np.isfinite(true).all(axis=-1)
         errors.append(end_point_errors(found, true, known))
         lengths.append(np.linalg.norm(true[known], axis=-1))
     pooled, zero = np.concatenate(errors), np.concatenate(lengths)
@@ -228,8 +232,7 @@ def complete(
 ) -> Numbers:
     """Acc, Comp and NC of all frames' points gathered at the first, the middle and the last frame.
 
-    Complet4R's protocol on points drawn from every frame, as seen then and as hidden then. Needs
-    true motion and depth at the scene's own pixels.
+    Complet4R's protocol on points drawn from every frame, as seen then and as hidden then.
     """
     if truth.motion is None or truth.depth is None or truth.world_from_camera is None:
         return {}
@@ -242,7 +245,7 @@ def complete(
     estimate, true, seen = [], [], []
     first = np.linalg.inv(truth.world_from_camera[0])
     for i in range(frames):
-        answer = truth.motion.query(i, at, pixels[i])
+        answer = truth.motion.query(i, at, on_truth(pixels[i], truth, scene))
         x, y = np.floor(pixels[i]).astype(int).T
         rays = np.linalg.inv(truth.intrinsics[i]) @ np.stack([*pixels[i].T, np.ones(GATHERED)])
         points = (truth.depth[i, y, x] * rays).T
@@ -283,7 +286,8 @@ def asked_tracks(
     start = visible.argmax(axis=1) if tracks.query is None else np.asarray(tracks.query, np.int64)
     every = np.arange(len(visible))
     uv = np.asarray(tracks.uv[every, start], np.float64)
-    inside = visible[every, start] & ((uv >= 0) & (uv < scene.size)).all(axis=1)
+    # a query frame of -1 is one that was left out
+    inside = (start >= 0) & visible[every, start] & ((uv >= 0) & (uv < scene.size)).all(axis=1)
     rows = np.flatnonzero(inside)
     if not len(rows):
         return None
@@ -316,13 +320,6 @@ def similarity(scene: Scene, truth: Clip) -> Similarity:
         scale = depth_errors(np.asarray(scene.depth), truth.depth, alignment="median").scale
     middle = true[:, :3, 3].mean(axis=0) - scale * rotation @ poses[:, :3, 3].mean(axis=0)
     return Similarity(scale, rotation, middle)
-
-
-def pairs(frames: int) -> Iterator[tuple[int, int]]:
-    """The frames between which motion is compared."""
-    for i in range(0, frames, SOURCES):
-        for reach in REACHES:
-            yield from ((i, j) for j in (i - reach, i + reach) if 0 <= j < frames)
 
 
 def _poses(scene: Scene) -> Float[np.ndarray, "N 4 4"]:
@@ -364,10 +361,6 @@ class Grid:
         """The nearest values; NaN outside."""
         return np.stack([self.picture(part.astype(np.float32), np.nan) for part in given])
 
-    def vectors(self, given: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "H W 3"]:
-        """The nearest values; NaN outside."""
-        return np.moveaxis(self.depth(np.moveaxis(given, -1, 0)), 0, -1).astype(np.float64)
-
 
 def grid_of(clip: Clip, scene: Scene) -> Grid | None:
     """How to bring a clip's truth onto a scene's pixels; None: they are the same."""
@@ -379,8 +372,16 @@ def grid_of(clip: Clip, scene: Scene) -> Grid | None:
     return Grid(x.astype(np.float32), y.astype(np.float32))
 
 
+def on_truth(
+    pixels: Float[np.ndarray, "M 2"], truth: Clip, scene: Scene
+) -> Float[np.ndarray, "M 2"]:
+    """A scene's pixels where a clip's motion field, which is of its own size, has them."""
+    assert truth.motion_size is not None
+    return pixels * np.divide(truth.motion_size, scene.size)
+
+
 def on_scene(clip: Clip, scene: Scene) -> Clip:
-    """A clip's truth at a scene's pixels, with the scene's frames; of motion, see ``grid_of``."""
+    """A clip's truth at a scene's pixels, with the scene's frames; of motion, see ``on_truth``."""
     grid = grid_of(clip, scene)
     if grid is None:
         return clip
