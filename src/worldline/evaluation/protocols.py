@@ -198,8 +198,14 @@ def _surfaces(scene: Scene, truth: Clip, how: Mapping[str, Any]) -> Numbers:
     inside = np.zeros_like(mask)
     top, left = (max((n - side) // 2, 0) for n in mask.shape[1:])
     inside[:, top : top + side, left : left + side] = True
-    threshold = float(how["icp_threshold"])
-    found = multi_view_errors(estimate, true, mask, mask & inside, icp_threshold=threshold)
+    found = multi_view_errors(
+        estimate,
+        true,
+        mask,
+        mask & inside,
+        sim3=bool(how["sim3"]),
+        icp_threshold=float(how["icp_threshold"]),
+    )
     return {
         "acc": found.accuracy,
         "comp": found.completion,
@@ -224,8 +230,9 @@ def _pointmaps(
 
 
 def _complete4d(scene: Scene, truth: Clip, how: Mapping[str, Any]) -> Numbers:
-    threshold, together = float(how["icp_threshold"]), how["alignment"] == "together"
-    found = complete(scene, truth, icp_threshold=threshold, together=together)
+    found = complete(
+        scene, truth, icp_threshold=float(how["icp_threshold"]), together=bool(how["together"])
+    )
     _needed(found, "motion of every pixel")
     names = {
         "acc": "complete_acc",

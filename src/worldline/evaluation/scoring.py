@@ -281,7 +281,8 @@ def asked_tracks(
 ) -> tuple[Int[np.ndarray, " Q"], Float[np.ndarray, "Q 3"]] | None:
     """The tracks that start inside the picture, and their queries (frame, x, y)."""
     tracks = truth.tracks
-    assert tracks is not None and tracks.uv is not None
+    if tracks is None or tracks.uv is None:
+        return None
     visible = tracks.visible & np.isfinite(tracks.uv).all(axis=-1)
     start = visible.argmax(axis=1) if tracks.query is None else np.asarray(tracks.query, np.int64)
     every = np.arange(len(visible))
