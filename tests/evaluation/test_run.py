@@ -1,6 +1,7 @@
 """Runs resume, clips that fail are told, and reports hold what was measured."""
 
 import csv
+import dataclasses
 import json
 from fractions import Fraction
 from io import StringIO
@@ -10,6 +11,7 @@ import pytest
 
 from worldline.errors import InputError
 from worldline.evaluation import run as running
+from worldline.evaluation.benchmark import load
 from worldline.evaluation.report import Mean, columns, summary, table, worst, write_report
 from worldline.evaluation.run import RESULTS, Results, Task, run
 
@@ -132,3 +134,31 @@ def test_what_goes_wrong_in_a_process_of_its_own_is_told(tmp_path):
     assert "synth-bench has no 'no-such-clip'" in found.clips["no-such-clip"]["classic"]["error"]
     with pytest.raises(InputError, match="there is no system"):
         run([Task("synth-bench", None, "rigid-1", "nothing", 64)], found)
+
+
+def test_a_benchmark_takes_its_part_its_clips_and_its_frames(tmp_path, monkeypatch):
+    class Reader:
+        @staticmethod
+        def names(root):
+            return ["po_mini/a", "po_mini/b", "pstudio_mini/a", "dr_mini/c"]
+
+        @staticmethod
+        def protocol(root, name):
+            return slice(0, 5)
+
+    monkeypatch.setattr(running, "dataset", lambda name: Reader)
+    po = load("worldtrack-po")
+    assert running.clips_of(po, tmp_path) == ["po_mini/a", "po_mini/b"]
+    named = dataclasses.replace(po, clips=("b", "c"))
+    assert running.clips_of(named, tmp_path) == ["po_mini/b"]
+    with pytest.raises(InputError, match="has none of the clips of worldtrack-po"):
+        running.clips_of(dataclasses.replace(po, clips=("z",)), tmp_path)
+    assert running.frames_of(po, tmp_path, "po_mini/a") == slice(0, 5)
+    del Reader.protocol
+    assert running.frames_of(po, tmp_path, "po_mini/a") == slice(0, 64, 1)
+    assert running.frames_of(load("sintel-poses"), tmp_path, "a") is None
+    assert load("scannet-poses").frames.slice == slice(0, 270, 3)
+    # of a split that the data lists itself, that alone
+    Reader.split = staticmethod(lambda root, year: [f"of {year}"])
+    davis = dataclasses.replace(load("davis-16-masks"), clips=())
+    assert running.clips_of(davis, tmp_path) == ["of 2016"]

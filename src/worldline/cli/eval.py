@@ -54,13 +54,13 @@ def evaluate(  # noqa: PLR0913 # one name for each choice a user has
     from worldline.evaluation.benchmark import load
     from worldline.evaluation.report import columns as known_columns
     from worldline.evaluation.report import published_rows, summary, table, write_report
-    from worldline.evaluation.run import Results, Task, run
+    from worldline.evaluation.run import Results, Task, clips_of, run
 
     if benchmark is None and data is None:
         raise InputError("say what to measure on: --benchmark NAME, or --data DIR with clips.")
     found = load(benchmark or CLIPS)
     root = _data_of(found, data)
-    clips = _clips(found, root, only, limit)
+    clips = _clips(clips_of(found, root), only, limit)
     folder = out or Path("eval") / found.name
     tasks = [Task(found.name, root, clip, name, size, frames) for clip in clips for name in system]
     results = Results.of(folder, benchmark=found.name, worldline=_version())
@@ -98,18 +98,8 @@ def _data_of(found: Any, data: Path | None) -> Path | None:
     return data
 
 
-def _clips(found: Any, root: Path | None, only: tuple[str, ...], limit: int | None) -> list[str]:
+def _clips(names: list[str], only: tuple[str, ...], limit: int | None) -> list[str]:
     """The clips to measure. Raises InputError for one that there is not."""
-    from worldline.datasets.registry import dataset
-
-    names: list[str] = dataset(found.dataset).names(root)
-    if found.part is not None:
-        inside = [name for name in names if found.part in name.split("/")[:-1]]
-        names = inside or names
-    if found.clips:
-        names = [name for name in names if name.rpartition("/")[2] in found.clips]
-        if not names:
-            raise InputError(f"{root} has none of the clips of {found.name}: {found.clips[0]}, ...")
     if unknown := set(only) - set(names):
         raise InputError(f"no clip is called {sorted(unknown)[0]}; there is: {', '.join(names)}")
     return [name for name in names if name in only or not only][:limit]

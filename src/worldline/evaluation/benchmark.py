@@ -76,6 +76,14 @@ class Frames:
     count: int | None = None
     every: int = 1
 
+    @property
+    def slice(self) -> slice | None:
+        """The same for a reader; None: all."""
+        if self == Frames():
+            return None
+        end = None if self.count is None else self.first + self.count * self.every
+        return slice(self.first, end, self.every)
+
     def chosen(self, total: int) -> range:
         """Which frames of a clip that has ``total``."""
         return range(self.first, total, self.every)[: self.count]

@@ -28,7 +28,7 @@ import worldline
 from worldline.datasets.clip import Clip
 from worldline.datasets.registry import dataset
 from worldline.errors import InputError, WorldlineError
-from worldline.evaluation.benchmark import Frames, load
+from worldline.evaluation.benchmark import Benchmark, Frames, load
 from worldline.evaluation.protocols import numbers, taken
 from worldline.evaluation.scoring import score
 from worldline.io.encoder import write_video
@@ -135,6 +135,42 @@ def run(
             tell(task.clip, task.system, entry)
 
 
+def clips_of(benchmark: Benchmark, root: Path | None) -> list[str]:
+    """The clips that a benchmark takes of the data under ``root``.
+
+    Raises InputError where there is none.
+    """
+    reader = dataset(benchmark.dataset)
+    if benchmark.part is not None and hasattr(reader, "split"):
+        names: list[str] = reader.split(root, benchmark.part)
+    else:
+        names = reader.names(root)
+    if benchmark.part is not None and any("/" in name for name in names):
+        names = [name for name in names if _is_in(name, benchmark.part)]
+    if benchmark.clips:
+        names = [name for name in names if name.rpartition("/")[2] in benchmark.clips]
+    if not names:
+        what = " ".join(filter(None, (benchmark.part, "such as", *benchmark.clips[:1])))
+        raise InputError(f"{root} has none of the clips of {benchmark.name} ({what}).")
+    return names
+
+
+def _is_in(name: str, part: str) -> bool:
+    """Whether one of the folders of a clip's name is a dataset's part: po of po_mini/CLIP."""
+    folders = [folder.replace("_", "-").lower() for folder in name.split("/")[:-1]]
+    return any(f"{folder}-".startswith(f"{part}-") for folder in folders)
+
+
+def frames_of(benchmark: Benchmark, root: Path | None, clip: str) -> slice | None:
+    """The frames of a clip that a benchmark takes; None: all.
+
+    Where a reader knows what is reported on, as it depends on the files, it is asked.
+    """
+    asked = benchmark.frames.slice
+    protocol = getattr(dataset(benchmark.dataset), "protocol", None)
+    return asked if asked is None or protocol is None else protocol(root, clip)
+
+
 def machine() -> str:
     """Processor and number of its cores."""
     model = platform.processor() or platform.machine()
@@ -181,7 +217,8 @@ def _entry(future: "Future[Entry]") -> Entry:
 def measure(task: Task, folder: Path) -> Entry:
     """All numbers of the scene that a system makes of a clip, and its picture sheet."""
     benchmark = load(task.benchmark)
-    clip = taken(dataset(benchmark.dataset).read(task.root, task.clip), benchmark.frames)
+    reader = dataset(benchmark.dataset)
+    clip = reader.read(task.root, task.clip, frames_of(benchmark, task.root, task.clip))
     clip = clip if task.frames is None else taken(clip, Frames(count=task.frames))
     with tempfile.TemporaryDirectory(prefix="worldline-eval-") as temporary:
         source = clip.source or written(clip, Path(temporary))
