@@ -54,7 +54,7 @@ def evaluate(  # noqa: PLR0913 # one name for each choice a user has
     from worldline.evaluation.benchmark import load
     from worldline.evaluation.report import columns as known_columns
     from worldline.evaluation.report import published_rows, summary, table, write_report
-    from worldline.evaluation.run import Results, Task, clips_of, run
+    from worldline.evaluation.run import Results, Task, clips_of, machine, run
 
     if benchmark is None and data is None:
         raise InputError("say what to measure on: --benchmark NAME, or --data DIR with clips.")
@@ -63,7 +63,8 @@ def evaluate(  # noqa: PLR0913 # one name for each choice a user has
     clips = _clips(clips_of(found, root), only, limit)
     folder = out or Path("eval") / found.name
     tasks = [Task(found.name, root, clip, name, size, frames) for clip in clips for name in system]
-    results = Results.of(folder, benchmark=found.name, worldline=_version())
+    told = {"worldline": _version(), "machine": machine()}
+    results = Results.of(folder, benchmark=found.name, **told)
     missing = sum(not results.holds(task) for task in tasks)
     run(tasks, results, workers, None if quiet else _teller(missing))
     shown = Results(folder, results.told, {clip: results.clips[clip] for clip in clips})
