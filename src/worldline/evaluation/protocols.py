@@ -135,7 +135,10 @@ def _from(truth: Clip, frame: int) -> Clip:
 
 
 def _tapvid2d(scene: Scene, truth: Clip, how: Mapping[str, Any]) -> Numbers:
-    found = _needed(tracks_in_picture(scene, truth), "tracks in the picture")
+    asked = asked_tracks(truth, scene)
+    if asked is None:
+        raise InputError("the clip has no tracks in the picture.")
+    found = tracks_in_picture(scene, truth, *asked, scene.tracks(asked[1]))
     names = {"aj": "tracks_aj", "delta_avg": "tracks_within", "oa": "tracks_oa"}
     return {key: 100 * found[name] for key, name in names.items()}
 

@@ -28,7 +28,7 @@ from worldline.evaluation.metrics.trajectory import (
     rmse,
 )
 from worldline.evaluation.metrics.worldtrack import Alignment, world_track_scores
-from worldline.scene import Scene
+from worldline.scene import Scene, Tracks
 
 STILL = 1e-6  # a path shorter than this share of the depth fixes no scale
 GATHERED = 400  # points of each frame, for complete geometry
@@ -38,6 +38,13 @@ COMPLETE = (
 )  # fmt: skip
 SOURCES, REACHES, MOVING = 6, (6, 12), 4000  # frames, frames and pixels, of motion
 NAN = float("nan")
+IN_PICTURE = ("tracks_aj", "tracks_within", "tracks_oa")
+IN_SPACE = tuple(
+    f"tracks3d_{what}{part}{way}"
+    for way in ("", "_sim3")
+    for what in ("apd", "epe")
+    for part in ("", "_dynamic")
+)
 
 Numbers = dict[str, float]
 
@@ -51,8 +58,7 @@ def score(scene: Scene, clip: Clip) -> Numbers:
         raise InputError(f"the scene has {len(scene)} frames and the clip {len(clip)}.")
     truth = on_scene(clip, scene)
     found: Numbers = {}
-    parts = (cameras, lens, depth, masks, tracks_in_picture, tracks_in_space, motion, complete)
-    for part in parts:
+    for part in (cameras, lens, depth, masks, tracks, motion, complete):
         found |= part(scene, truth)
     return found
 
@@ -173,15 +179,34 @@ def motion(scene: Scene, truth: Clip) -> Numbers:
     }
 
 
-def tracks_in_picture(scene: Scene, truth: Clip) -> Numbers:
-    """TAP-Vid's AJ, < δ_avg and OA, queried first, of the points that the truth follows."""
+def tracks(scene: Scene, truth: Clip) -> Numbers:
+    """How well the points that the truth follows are followed, in the picture and in space.
+
+    See ``tracks_in_picture`` and ``tracks_in_space``; all NaN where the truth starts no point
+    inside the picture.
+    """
     if truth.tracks is None or truth.tracks.uv is None:
         return {}
+    in_space = truth.tracks.xyz is not None
     asked = asked_tracks(truth, scene)
     if asked is None:
-        return dict.fromkeys(("tracks_aj", "tracks_within", "tracks_oa"), NAN)
+        return dict.fromkeys((*IN_PICTURE, *(IN_SPACE if in_space else ())), NAN)
     rows, queries = asked
-    found, scale = scene.tracks(queries), 256 / np.array(scene.size)
+    found = scene.tracks(queries)
+    numbers = tracks_in_picture(scene, truth, rows, queries, found)
+    return numbers | (tracks_in_space(truth, rows, found) if in_space else {})
+
+
+def tracks_in_picture(
+    scene: Scene,
+    truth: Clip,
+    rows: Int[np.ndarray, " Q"],
+    queries: Float[np.ndarray, "Q 3"],
+    found: Tracks,
+) -> Numbers:
+    """TAP-Vid's AJ, < δ_avg and OA, queried first, of the true tracks ``rows``."""
+    assert truth.tracks is not None and truth.tracks.uv is not None
+    scale = 256 / np.array(scene.size)
     hidden = ~truth.tracks.visible[rows]
     scores = tapvid_counts(
         PictureTracks(found.uv * scale, ~found.visible),
@@ -195,23 +220,17 @@ def tracks_in_picture(scene: Scene, truth: Clip) -> Numbers:
     }
 
 
-def tracks_in_space(scene: Scene, truth: Clip) -> Numbers:
+def tracks_in_space(truth: Clip, rows: Int[np.ndarray, " Q"], found: Tracks) -> Numbers:
     """WorldTrack's APD and EPE, of all tracks and of those that move, in the first camera's frame.
 
     Aligned by the medians of the distances ("global") and by a robust similarity ("sim3").
     """
-    if truth.tracks is None or truth.tracks.xyz is None or truth.tracks.uv is None:
-        return {}
-    names = [f"{what}{part}" for what in ("apd", "epe") for part in ("", "_dynamic")]
-    numbers = {f"tracks3d_{name}{way}": NAN for way in ("", "_sim3") for name in names}
-    asked = asked_tracks(truth, scene)
-    if asked is None:
-        return numbers
-    rows, queries = asked
+    assert truth.tracks is not None and truth.tracks.xyz is not None
+    numbers = dict.fromkeys(IN_SPACE, NAN)
     true = np.asarray(truth.tracks.xyz[rows], np.float64)
     if truth.world_from_camera is not None:
         true = moved(np.linalg.inv(truth.world_from_camera[0]), true)
-    estimate = np.asarray(scene.tracks(queries).xyz, np.float64).swapaxes(0, 1)
+    estimate = np.asarray(found.xyz, np.float64).swapaxes(0, 1)
     ways: tuple[tuple[str, Alignment], ...] = (("", "global"), ("_sim3", "sim3"))
     for way, alignment in ways:
         try:
