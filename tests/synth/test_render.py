@@ -68,9 +68,10 @@ def test_tiles_are_the_picture_again():
     tiling = Tiling((37, 21))
     pixels = tiling.pixels().mT  # [G, T, 2]
     picture = tiling.empty(2, pixels.dtype, (2,), pixels.device)
-    tiles, cut = torch.cat([pixels, pixels + 100]), len(tiling) - 2
-    for part in (slice(0, cut), slice(cut, len(tiles))):
-        tiling.place(picture, part, tiles[part])
+    across, down = tiling.grid
+    tiles, cut = torch.cat([pixels, pixels + 100]), down + 1
+    for rows in (slice(0, cut), slice(cut, 2 * down)):
+        tiling.place(picture, rows, tiles[rows.start * across : rows.stop * across])
     picture = picture[:, :21, :37]
     assert torch.equal(picture[0, 4, 30], torch.tensor([30.5, 4.5]))
     assert torch.equal(picture[1], picture[0] + 100)

@@ -109,15 +109,13 @@ class Tiling:
     def place(
         self,
         pictures: Shaped[Tensor, "F H2 W2 *rest"],
-        part: slice,
+        rows: slice,
         tiles: Shaped[Tensor, "G T *rest"],
     ) -> None:
-        """Put the values of some of all frames' tiles where they belong."""
-        (w, h), (across, down) = self.tile, self.grid
-        index = torch.arange(part.start, part.stop, device=tiles.device)
-        row = index // across
-        grid = pictures.unflatten(2, (across, w)).unflatten(1, (down, h)).transpose(2, 3)
-        grid[row // down, row % down, index % across] = tiles.unflatten(1, (h, w))
+        """Put some rows of all frames' tiles where they belong."""
+        (w, h), (across, _) = self.tile, self.grid
+        grid = pictures.flatten(0, 1).unflatten(0, (-1, h)).unflatten(2, (across, w))
+        grid.transpose(1, 2)[rows] = tiles.unflatten(0, (-1, across)).unflatten(2, (h, w))
 
 
 def rays(

@@ -17,6 +17,7 @@ from worldline.synth import trees
 from worldline.synth.chunks import padded, slices
 from worldline.synth.deformation import undeform
 from worldline.synth.fields import Body, Field, distance, march, tolerance
+from worldline.synth.fusion import fused
 from worldline.synth.shapes import MARCHED, OPEN, ROUND, Kind, hit, normal
 from worldline.synth.world import NOTHING, Snapshot
 
@@ -107,7 +108,7 @@ def _pairs(
         slots = torch.tensor(snapshot.slots(kind), device=near.device)
         own, which = (slot[:, None] == slots).nonzero(as_tuple=True)
         if len(own):
-            met[own] = _meet(snapshot, kind, rays, tile[own], slot[own], which)
+            met.index_copy_(0, own, _meet(snapshot, kind, rays, tile[own], slot[own], which))
     return _Pairs(tile, slot, met, near.sum(dim=1))
 
 
@@ -139,10 +140,16 @@ def _meet(
     """Where the rays of Q tiles meet one object each, all objects of one kind."""
     table = snapshot.local_from_world
     row = rays.frame[tile] * table.shape[1] + slot
+    place, origin, direction = table.flatten(0, 1)[row], rays.origin[tile], rays.direction[tile]
     if kind not in MARCHED:
-        return hit(kind, *_local(table.flatten(0, 1), row, tile, rays))
-    origin, direction = _local(table.flatten(0, 1), row, tile, rays)
-    return march(_rows(snapshot.fields[kind], rays.frame[tile], which), origin, direction)
+        return _solid(kind, place, origin, direction)
+    field = _rows(snapshot.fields[kind], rays.frame[tile], which)
+    return march(field, *_local(place, origin, direction))
+
+
+@fused
+def _solid(kind: Kind, place: Tensor, origin: Tensor, direction: Tensor) -> Float[Tensor, "Q T"]:
+    return hit(kind, *_local(place, origin, direction))
 
 
 def _rows(field: Field, frame: Tensor, which: Tensor) -> Field:
@@ -151,11 +158,12 @@ def _rows(field: Field, frame: Tensor, which: Tensor) -> Field:
 
 
 def _local(
-    table: Float[Tensor, "R 3 4"], row: Tensor, tile: Tensor, rays: Rays
-) -> tuple[Tensor, Tensor]:
-    place = table[row]
-    origin, direction = _turned(place, rays.origin[tile]), _turned(place, rays.direction[tile])
-    return origin + place[..., 3:], direction
+    place: Float[Tensor, "Q 3 4"],
+    origin: Float[Tensor, "Q 3 #T"],
+    direction: Float[Tensor, "Q 3 #T"],
+) -> tuple[Float[Tensor, "Q 3 #T"], Float[Tensor, "Q 3 #T"]]:
+    """Rays in the space of their objects."""
+    return _turned(place, origin) + place[..., 3:], _turned(place, direction)
 
 
 def _turned(place: Float[Tensor, "Q 3 4"], vector: Float[Tensor, "Q 3 P"]) -> Tensor:
@@ -178,40 +186,60 @@ class _Bounds(NamedTuple):
 
         Where rays of a tile are more than a right angle off their mean, they hold everything.
         """
-        _, origin, direction = rays
-        ahead = normalize(direction.mean(dim=-1), dim=1)
-        # along a row of neighbours, which makes a pixel's tile as narrow as can be
-        neighbours = origin[..., :2] + direction[..., :2]
-        x, y = _across(ahead, neighbours[..., -1] - neighbours[..., 0])
-        way, right, down = (torch.stack([ahead, x, y], dim=1) @ direction).unbind(dim=1)
-        right, down = right / way, down / way
-        sides = [
-            x - right.amin(dim=-1, keepdim=True) * ahead,
-            right.amax(dim=-1, keepdim=True) * ahead - x,
-            y - down.amin(dim=-1, keepdim=True) * ahead,
-            down.amax(dim=-1, keepdim=True) * ahead - y,
-            ahead,
-        ]
-        side = torch.stack(sides, dim=1)
-        height = side @ origin
-        least = height.amin(dim=-1)
+        side, least, end = _planes(rays.origin, rays.direction, limit)
         if limit < torch.inf:
-            end = (height[:, 4] + limit * way).amax(dim=-1, keepdim=True)
             side, least = torch.cat([side, -side[:, 4:]], dim=1), torch.cat([least, -end], dim=1)
-        ordered = way.amin(dim=-1, keepdim=True) > 0
-        return cls(
-            torch.where(ordered[..., None], side, 0), torch.where(ordered, least, -torch.inf)
-        )
+        return cls(side, least)
 
     def touch(self, snapshot: Snapshot, frame: Int[Tensor, " G"]) -> Bool[Tensor, "G K"]:
         """Which objects' boxes or ellipsoids are not beyond one of the planes, per tile."""
-        box = snapshot.box[frame]
-        middle, *along = (box.flatten(1, 2) @ self.side.mT).unflatten(1, (4, -1)).unbind(dim=1)
-        edges = along[0].abs() + along[1].abs() + along[2].abs()
-        ball = [k for k, kind in enumerate(snapshot.kinds) if kind in ROUND]
-        edges[:, ball] = torch.stack([x[:, ball] for x in along]).norm(dim=0)
-        reach = middle + edges + ROUNDING * (middle.abs() + edges)
-        return (reach >= self.least[:, None]).all(dim=-1)
+        ball = torch.tensor([kind in ROUND for kind in snapshot.kinds], device=frame.device)
+        return _touching(snapshot.box, frame, ball, self.side, self.least)
+
+
+@fused
+def _planes(
+    origin: Float[Tensor, "G 3 #T"], direction: Float[Tensor, "G 3 #T"], limit: float
+) -> tuple[Float[Tensor, "G 5 3"], Float[Tensor, "G 5"], Float[Tensor, "G 1"]]:
+    ahead = normalize(direction.mean(dim=-1), dim=1)
+    # along a row of neighbours, which makes a pixel's tile as narrow as can be
+    neighbours = origin[..., :2] + direction[..., :2]
+    x, y = _across(ahead, neighbours[..., -1] - neighbours[..., 0])
+    way, right, down = (_along(axis, direction) for axis in (ahead, x, y))
+    right, down = right / way, down / way
+    sides = [
+        x - right.amin(dim=-1, keepdim=True) * ahead,
+        right.amax(dim=-1, keepdim=True) * ahead - x,
+        y - down.amin(dim=-1, keepdim=True) * ahead,
+        down.amax(dim=-1, keepdim=True) * ahead - y,
+        ahead,
+    ]
+    height = [_along(side, origin) for side in sides]
+    least = torch.stack([h.amin(dim=-1) for h in height], dim=1)
+    ordered = way.amin(dim=-1, keepdim=True) > 0
+    side = torch.where(ordered[..., None], torch.stack(sides, dim=1), 0)
+    end = (height[4] + limit * way).amax(dim=-1, keepdim=True)
+    end = torch.where(ordered, end, torch.inf)
+    return side, torch.where(ordered, least, -torch.inf), end
+
+
+@fused
+def _touching(
+    box: Float[Tensor, "F 4 K 3"],
+    frame: Int[Tensor, " G"],
+    ball: Bool[Tensor, " K"],
+    side: Float[Tensor, "G S 3"],
+    least: Float[Tensor, "G S"],
+) -> Bool[Tensor, "G K"]:
+    middle, a, b, c = (box[frame].flatten(1, 2) @ side.mT).unflatten(1, (4, -1)).unbind(dim=1)
+    edges = torch.where(ball[:, None], (a * a + b * b + c * c).sqrt(), a.abs() + b.abs() + c.abs())
+    reach = middle + edges + ROUNDING * (middle.abs() + edges)
+    return (reach >= least[:, None]).all(dim=-1)
+
+
+def _along(axis: Float[Tensor, "G 3"], vector: Float[Tensor, "G 3 P"]) -> Float[Tensor, "G P"]:
+    """The components of vectors along an axis."""
+    return (axis[..., None] * vector).sum(dim=1)
 
 
 def _across(
@@ -242,7 +270,7 @@ def _named(snapshot: Snapshot, rays: Rays, distance: Tensor, instance: Tensor) -
         if len(some):
             found = _of_kind(snapshot, kind, frame[some], slot[some], end[:, some])
             for whole, part in zip(out, found, strict=True):
-                whole[:, some] = part
+                whole.index_copy_(1, some, part)
     if any(kind in OPEN for kind in snapshot.kinds):
         out[1] = _towards(out[1], rays, instance.shape)
     return Hits(distance, instance, *(x.unflatten(1, instance.shape) for x in out))
@@ -262,9 +290,7 @@ def _of_kind(
     place = snapshot.local_from_world.flatten(0, 1).permute(1, 2, 0)[:, :, row]
     scale = snapshot.scale.flatten(0, 1).T[:, row]
     if kind not in MARCHED:
-        unit = (place[:, :3] * end).sum(dim=1) + place[:, 3]
-        across = normal(kind, unit)
-        return unit * scale, _outward(place, across), _unit(across / scale)
+        return _of_solid(kind, place, scale, end)
     slots = torch.tensor(snapshot.slots(kind), device=slot.device)
     which = torch.searchsorted(slots, slot)
 
@@ -274,6 +300,16 @@ def _of_kind(
     return _of_field(trees.each(pick, snapshot.fields[kind]), place, end)
 
 
+@fused
+def _of_solid(
+    kind: Kind, place: Float[Tensor, "3 4 M"], scale: Float[Tensor, "3 M"], end: Tensor
+) -> tuple[Float[Tensor, "3 M"], Float[Tensor, "3 M"], Float[Tensor, "3 M"]]:
+    unit = (place[:, :3] * end).sum(dim=1) + place[:, 3]
+    across = normal(kind, unit)
+    return unit * scale, _outward(place, across), _unit(across / scale)
+
+
+@fused
 def _of_field(
     field: Field, place: Float[Tensor, "3 4 M"], end: Float[Tensor, "3 M"]
 ) -> tuple[Float[Tensor, "3 M"], Float[Tensor, "3 M"], Float[Tensor, "3 M"]]:

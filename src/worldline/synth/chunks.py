@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import TypeVar
 
 import torch
@@ -45,7 +46,9 @@ def each(
         if len(parts) == 1:
             return [work(part) for part in parts]
         with ThreadPoolExecutor(threads, "synth", torch.set_num_threads, (1,)) as pool:
-            return list(pool.map(work, parts))
+            # each in a copy of what holds here, such as whether formulas are fused
+            running = [pool.submit(copy_context().run, work, part) for part in parts]
+            return [future.result() for future in running]
 
 
 @contextmanager

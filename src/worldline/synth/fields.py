@@ -16,6 +16,7 @@ from torch import Tensor
 from worldline.synth import trees
 from worldline.synth.chunks import padded
 from worldline.synth.deformation import Warp, reach, steepness, undeform
+from worldline.synth.fusion import fused
 from worldline.synth.motion import rotation
 from worldline.synth.shapes import AFTER, TINY, ball_interval, box_interval
 
@@ -201,11 +202,11 @@ def march(
         if not len(own):
             break
         t, going = _steps(rest, t, count, least)
-        met.view(-1)[own] = torch.where(going | (t > rest.far), torch.inf, t)
+        met.view(-1).index_copy_(0, own, torch.where(going | (t > rest.far), torch.inf, t)[0])
         left, (rest, t) = _under_way(going, (rest, t))
         own = own[left]
     found, start = _under_way(met.isfinite(), (course, met))
-    met.view(-1)[found] = _settle(*start)[0]
+    met.view(-1).index_copy_(0, found, _settle(*start)[0])
     return met
 
 
@@ -220,7 +221,12 @@ class _Course(NamedTuple):
     pace: Float[Tensor, "Q P"]  # of the ray parameter, for each metre of distance
 
     def at(self, t: Float[Tensor, "Q P"]) -> Float[Tensor, "Q P"]:
-        return distance(self.field, torch.addcmul(self.origin, t[:, None], self.direction))
+        return _along(self.field, self.origin, self.direction, t)
+
+
+@fused
+def _along(field: Field, origin: Tensor, direction: Tensor, t: Tensor) -> Float[Tensor, "Q P"]:
+    return distance(field, torch.addcmul(origin, t[:, None], direction))
 
 
 def _under_way(going: Bool[Tensor, "Q P"], rays: trees.T) -> tuple[Int[Tensor, " M"], trees.T]:
@@ -243,11 +249,18 @@ def _steps(
     """A few steps of every ray, and which are still under way."""
     going = t <= course.far
     for _ in range(count):
-        rest = course.at(t)
-        going = going & (rest > course.enough)
-        t = torch.where(going, t + torch.maximum(rest * course.pace, least * t), t)
-        going = going & (t <= course.far)
+        t, going = _step(course, t, going, least)
     return t, going
+
+
+@fused
+def _step(
+    course: _Course, t: Float[Tensor, "Q P"], going: Bool[Tensor, "Q P"], least: float
+) -> tuple[Float[Tensor, "Q P"], Bool[Tensor, "Q P"]]:
+    rest = distance(course.field, torch.addcmul(course.origin, t[:, None], course.direction))
+    going = going & (rest > course.enough)
+    t = torch.where(going, t + torch.maximum(rest * course.pace, least * t), t)
+    return t, going & (t <= course.far)
 
 
 def _settle(course: _Course, t: Float[Tensor, "Q P"]) -> Float[Tensor, "Q P"]:

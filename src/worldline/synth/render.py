@@ -114,16 +114,18 @@ def _pictures(
     work: Callable[[slice], tuple[Tensor, ...]],
 ) -> list[Tensor]:
     """What ``work`` finds for tiles, as [B, N, H, W, ...]; ``values`` say what a pixel has."""
-    count, length = len(view.pixels) * len(cameras), view.pixels.shape[-1]
     device, tiling = view.pixels.device, Tiling(cameras.size)
+    across, down = tiling.grid
     whole = [tiling.empty(len(cameras), *value, device) for value in values]
 
-    def piece(part: slice) -> None:
-        for picture, tiles in zip(whole, work(part), strict=True):
-            tiling.place(picture, part, tiles)
+    def piece(rows: slice) -> None:
+        found = work(slice(rows.start * across, rows.stop * across))
+        for picture, tiles in zip(whole, found, strict=True):
+            tiling.place(picture, rows, tiles)
 
+    parts = chunks.slices(len(cameras) * down, across * view.pixels.shape[-1], device)
     with torch.no_grad():
-        chunks.each(piece, list(chunks.slices(count, length, device)), device)
+        chunks.each(piece, list(parts), device)
     width, height = cameras.size
     return [x[:, :height, :width].unflatten(0, tuple(cameras.times.shape)) for x in whole]
 

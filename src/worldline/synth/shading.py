@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from worldline.synth.cast import Hits, Rays, blocked
+from worldline.synth.fusion import fused
 from worldline.synth.shapes import Kind
 from worldline.synth.world import Gloss, Lamps, Light, Look, Snapshot, Surface, World
 
@@ -34,6 +35,7 @@ def albedo(
     return look.albedo(surface).unflatten(1, hits.instance.shape)
 
 
+@fused
 def _footprint(rays: Rays, distance: Tensor, across: Tensor, pixel: Tensor) -> Tensor:
     """How wide a pixel is on the surface: slanted surfaces cover more."""
     direction = rays.direction.transpose(0, 1)
@@ -109,6 +111,7 @@ class _Finish(NamedTuple):
         back = -direction * direction.square().sum(dim=0).rsqrt()
         return cls(strength, sharpness, hits.normal, back)
 
+    @fused
     def under(self, towards: Float[Tensor, "3 G #T"]) -> Float[Tensor, "G T"]:
         """Blinn-Phong: how much of the light from a direction (unit) comes back to the eye.
 
@@ -158,7 +161,7 @@ def _shadow(
             return torch.where(wanted[:, None], x, x.gather(2, first)) if x.shape[-1] > 1 else x
 
         asking = Rays(rays.frame[some], own(rays.origin), own(rays.direction))
-        shadow[some] = blocked(snapshot, asking, limit, UNSHADOWING)
+        shadow.index_copy_(0, some, blocked(snapshot, asking, limit, UNSHADOWING))
     return shadow
 
 
@@ -192,6 +195,7 @@ def _lamplight(
     return total, shine
 
 
+@fused
 def _fogged(
     colour: Float[Tensor, "3 G T"],
     density: Float[Tensor, " G"],
@@ -222,6 +226,7 @@ def sun_directions(light: Light, count: int) -> Float[Tensor, "S B 3"]:
     return torch.nn.functional.normalize(towards + disc, dim=-1)
 
 
+@fused
 def srgb(linear: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """The sRGB transfer curve (IEC 61966-2-1) of light clipped to [0, 1]."""
     x = linear.clamp(0, 1)

@@ -52,7 +52,7 @@ def hit(
     A room is met where the ray leaves it, any other solid where the ray enters it: a ray that
     starts inside a solid misses it. The ground is met from both sides.
     """
-    near, far = _INTERVALS[kind](origin, direction)
+    near, far = _interval(kind, origin, direction)
     met = far if kind is Kind.ROOM else near
     return torch.where((near <= far) & (met > after), met, torch.inf)
 
@@ -189,11 +189,14 @@ def _cone(origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
     return torch.maximum(near + middle, cap_near), torch.minimum(far + middle, cap_far)
 
 
-_INTERVALS = {
-    Kind.ROOM: box_interval,
-    Kind.GROUND: _ground,
-    Kind.BOX: box_interval,
-    Kind.BALL: ball_interval,
-    Kind.CYLINDER: _cylinder,
-    Kind.CONE: _cone,
-}
+def _interval(kind: Kind, origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    # no table by kind: the compiler (torch 2.13) takes one kind's entry for another's
+    if kind is Kind.GROUND:
+        return _ground(origin, direction)
+    if kind is Kind.BALL:
+        return ball_interval(origin, direction)
+    if kind is Kind.CYLINDER:
+        return _cylinder(origin, direction)
+    if kind is Kind.CONE:
+        return _cone(origin, direction)
+    return box_interval(origin, direction)  # also a room

@@ -12,6 +12,7 @@ from worldline.errors import InputError
 from worldline.synth import truth
 from worldline.synth.camera import Cameras
 from worldline.synth.clips import relative_poses
+from worldline.synth.fusion import fusing
 from worldline.synth.generator import MIXES, Mix, generate
 from worldline.synth.render import Rendering, render
 from worldline.synth.sensor import SENSORS, Recording, Sensor, record
@@ -85,14 +86,16 @@ class SyntheticWorlds:
         device: torch.device | str = "cpu",
         samples: int = 1,
         sensor: str | Sensor | None = None,
+        compiled: bool = False,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
         """Batches of ``batch`` clips of ``frames`` pictures of ``size`` (width, height).
 
         ``rate`` is in frames a second; ``samples``² rays make a pixel's colour; ``sensor`` (or its
-        name in SENSORS) draws faults of the pictures from each seed. Raises InputError for choices
-        without sense.
+        name in SENSORS) draws faults of the pictures from each seed. ``compiled`` fuses formulas
+        (see ``fusion``): a minute or two at the first batches, then less for each. Raises
+        InputError for choices without sense.
         """
         self._seeds = split_range(split)
         if isinstance(mix, str) and mix not in MIXES:
@@ -109,7 +112,7 @@ class SyntheticWorlds:
         self._sensor = SENSORS[sensor] if isinstance(sensor, str) else sensor
         self._batch, self._share = batch, (rank, ranks)
         self._size, self._frames, self._rate = size, frames, float(rate)
-        self._samples = samples
+        self._samples, self._compiled = samples, compiled
         self._device = torch.device(device)
         self._position = 0
 
@@ -127,7 +130,8 @@ class SyntheticWorlds:
             device=self._device,
         )
         self._position += 1
-        return _batch(tuple(seeds), world, cameras, self._taken(world, cameras, seeds))
+        with fusing(self._compiled):
+            return _batch(tuple(seeds), world, cameras, self._taken(world, cameras, seeds))
 
     def _taken(self, world: World, cameras: Cameras, seeds: list[int]) -> Recording:
         if self._sensor is not None:

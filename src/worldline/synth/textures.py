@@ -17,6 +17,7 @@ from torch import Tensor
 from worldline.errors import InputError
 from worldline.io.pixels import resized
 from worldline.io.stills import IMAGE_SUFFIXES, natural_key, read_header, read_image
+from worldline.synth.fusion import fused
 from worldline.synth.shapes import main_axis
 from worldline.synth.world import Surface
 
@@ -85,6 +86,7 @@ class Textured:
     repeat: Float[Tensor, "B K"]
     offset: Float[Tensor, "B K 2"]
 
+    @fused
     def albedo(self, surface: Surface) -> Float[Tensor, "3 M"]:
         """Colours of surface points: box-mapped, tinted."""
         slot = surface.instance.clamp_min(0)
