@@ -148,6 +148,7 @@ def test_folder_flow_and_points(tmp_path):
     assert np.isnan(clip.flow[0, 0]).all() and (clip.flow[0, 1:] == 2).all()
     assert np.isnan(clip.flow[1]).all() and not clip.metric and clip.depth is None
     assert clip.tracks.visible.tolist() == [[False, v, False] for v in (True, True, False, True)]
+    assert clip.tracks.known.tolist() == [False, True, False]
     assert (clip.tracks.uv[:, 1] == 3.5).all() and np.isnan(clip.tracks.uv[:, 0]).all()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from worldline.datasets.clip import Clip
+from worldline.datasets.clip import Clip, PointTracks
 from worldline.errors import InputError
 from worldline.evaluation.scoring import score
 from worldline.scene import Motion, Scene
@@ -179,3 +179,14 @@ def test_clips_of_other_lengths_are_refused(scene, clip):
     shorter = Clip(clip.name, clip.frames[:12], clip.frame_names[:12], metric=True)
     with pytest.raises(InputError, match="13 frames and the clip 12"):
         score(scene, shorter)
+
+
+def test_frames_in_which_no_point_was_marked_say_nothing_of_tracks(scene, clip):
+    true = scene.tracks(np.array([[0, 20.5, 20.5], [0, 40.5, 24.5], [4, 30.5, 10.5]]))
+    marked = np.zeros(len(scene), bool)
+    marked[[0, 4, 9]] = True
+    uv = np.where(marked[:, None], true.uv, np.nan)
+    points = PointTracks(true.visible & marked, uv)
+    assert score(scene, replace(clip, tracks=replace(points, known=marked)))["tracks_aj"] == 1
+    # taken for hidden ones instead, points that are followed rightly are counted as wrong
+    assert score(scene, replace(clip, tracks=points))["tracks_oa"] < 0.6

@@ -20,7 +20,8 @@ class PointTracks:
     """M surface points over N frames; what a dataset does not know is None, single values NaN.
 
     ``xyz`` are world positions, ``uv`` pixels, ``visible`` whether the frame sees the point,
-    ``dynamic`` whether it ever moves in the world, ``query`` the frame in which it is asked for.
+    ``dynamic`` whether it ever moves in the world, ``query`` the frame in which it is asked for,
+    ``known`` the frames in which the points were looked for (None: all).
     """
 
     visible: Bool[np.ndarray, "M N"]
@@ -28,6 +29,7 @@ class PointTracks:
     xyz: Float[np.ndarray, "M N 3"] | None = None
     dynamic: Bool[np.ndarray, " M"] | None = None
     query: np.ndarray | None = None
+    known: Bool[np.ndarray, " N"] | None = None
 
 
 @dataclass(frozen=True)

@@ -196,4 +196,5 @@ def _keypoints(folder: Path, ids: list[str]) -> PointTracks | None:
             xyv = np.array(listed, float).reshape(-1, 3)
             visible[:, row] = xyv[:, 2] > 0
             uv[:, row] = np.where(visible[:, row, None], xyv[:, :2] + 0.5, np.nan)
-    return PointTracks(visible, uv, query=first_visible(visible))
+    marked = np.isin(np.arange(len(ids)), list(found))
+    return PointTracks(visible, uv, query=first_visible(visible), known=marked)

@@ -246,7 +246,7 @@ def _number(file: Path) -> int:
 
 
 def _points(folder: Path, chosen: np.ndarray, count: int) -> PointTracks | None:
-    """Points that were marked in some frames; never visible in the others."""
+    """Points that were marked in some frames."""
     file = folder / "points2d.npz"
     if not file.is_file():
         return None
@@ -256,4 +256,5 @@ def _points(folder: Path, chosen: np.ndarray, count: int) -> PointTracks | None:
         uv = np.full((count, xy.shape[1], 2), np.nan)
         visible = np.zeros((count, xy.shape[1]), bool)
         uv[at], visible[at] = xy, seen
-    return PointTracks(visible=visible[chosen].T, uv=uv[chosen].swapaxes(0, 1))
+    known = np.isin(chosen, at)
+    return PointTracks(visible[chosen].T, uv[chosen].swapaxes(0, 1), known=known)

@@ -82,6 +82,7 @@ def taken(clip: Clip, frames: Frames) -> Clip:
             xyz=None if tracks.xyz is None else tracks.xyz[kept][:, chosen],
             dynamic=None if tracks.dynamic is None else tracks.dynamic[kept],
             query=None if query is None else query[kept],
+            known=None if tracks.known is None else tracks.known[chosen],
         )
     return replace(
         clip, **part, frame_names=names, flow=None, tracks=tracks, motion=None, source=None

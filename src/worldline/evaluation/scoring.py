@@ -204,14 +204,19 @@ def tracks_in_picture(
     queries: Float[np.ndarray, "Q 3"],
     found: Tracks,
 ) -> Numbers:
-    """TAP-Vid's AJ, < δ_avg and OA, queried first, of the true tracks ``rows``."""
-    assert truth.tracks is not None and truth.tracks.uv is not None
+    """TAP-Vid's AJ, < δ_avg and OA, queried first, of the true tracks ``rows``.
+
+    Where points were marked in some frames only, the others say nothing.
+    """
+    true = truth.tracks
+    assert true is not None and true.uv is not None
     scale = 256 / np.array(scene.size)
-    hidden = ~truth.tracks.visible[rows]
+    known = np.ones(len(truth), bool) if true.known is None else true.known
+    place = np.cumsum(known) - 1  # of each frame among those
     scores = tapvid_counts(
-        PictureTracks(found.uv * scale, ~found.visible),
-        PictureTracks(truth.tracks.uv[rows] * scale, hidden),
-        queries[:, [0, 2, 1]],
+        PictureTracks(found.uv[:, known] * scale, ~found.visible[:, known]),
+        PictureTracks(true.uv[rows][:, known] * scale, ~true.visible[rows][:, known]),
+        np.column_stack([place[queries[:, 0].astype(int)], queries[:, [2, 1]]]),
     ).per_video()
     return {
         "tracks_aj": float(scores.average_jaccard),
