@@ -94,6 +94,17 @@ def test_a_validation_split_has_covisible_pixels_and_no_depth(root: Path, scene:
     np.testing.assert_array_equal(dycheck.covisible(root, "paper-windmill/val")[0], scene.on_box[2])
 
 
+def test_a_training_split_has_the_other_phones_pictures_of_its_moments(
+    root: Path, scene: Truth
+) -> None:
+    views = dycheck.read(root, "paper-windmill/train").views
+    assert views is not None and views.judged is not None
+    np.testing.assert_array_equal(views.frames, scene.frames[2:])
+    np.testing.assert_allclose(views.world_from_camera, scene.world_from_camera[2:], atol=1e-9)
+    np.testing.assert_array_equal(views.judged[0], scene.on_box[2])
+    assert dycheck.split(root, "train") == ["paper-windmill/train"]
+
+
 def test_the_normalisation_is_that_of_the_scene(root: Path) -> None:
     center, scale = dycheck.normalisation(root, "paper-windmill/train")
     np.testing.assert_array_equal(center, [0.1, 0.2, 0.3])
@@ -105,9 +116,11 @@ def test_the_full_size_has_the_cameras_as_stored(root: Path, scene: Truth) -> No
     (home / "1x").mkdir()
     for file in (home / "2x").iterdir():
         Image.open(file).resize((96, 64)).save(home / "1x" / file.name)
+    (root / "paper-windmill/covisible").rename(root / "elsewhere")
     clip = dycheck.read(root, "paper-windmill/train", scale=1)
     assert clip.intrinsics is not None
     np.testing.assert_allclose(clip.intrinsics[0, :2], 2 * scene.K[:2], atol=1e-9)
+    assert clip.views is None  # of which co-visible pixels are not known
 
 
 def test_what_is_missing_or_broken_is_named(root: Path) -> None:

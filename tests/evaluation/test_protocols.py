@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from worldline.datasets.clip import Clip, PointTracks
+from worldline.datasets.clip import Clip, HeldOut, PointTracks
 from worldline.errors import InputError
 from worldline.evaluation.benchmark import Frames, load, names
 from worldline.evaluation.protocols import numbers, taken
@@ -103,20 +103,55 @@ def test_a_perfect_scene_has_perfect_numbers(scene, clip, name):
 
 
 def test_every_benchmark_has_a_protocol_or_says_that_it_has_none():
-    told = {name for name in names() if load(name).family in ("scene", "views")}
-    assert told == {"synth-bench", "real-clips", "dycheck"}
+    told = {name for name in names() if load(name).family == "scene"}
+    assert told == {"synth-bench", "real-clips"}
+    # held-out views have a test of their own: drawn from points, none is perfect
     assert {load(name).family for name in names()} - {"scene", "views"} == {
         load(name).family for name in PERFECT
     }
 
 
-def test_what_no_scene_can_be_compared_by_is_told(scene, clip):
+def test_held_out_views_are_seen_from_their_cameras_at_their_times(made, scene, clip):
+    cameras = scene.cameras
+    at, later = np.array([1, 4, 8]), np.array([7, 11, 3])
+    poses, K = (x[at].astype(np.float64) for x in (cameras.world_from_camera, cameras.intrinsics))
+    pictures = made.novel_views(poses, K, scene.times[later]).frames
+    judged = np.zeros(pictures.shape[:3], bool)
+    judged[:, 12:36, 16:48] = True
+    held = HeldOut(pictures, poses, K, scene.times[later], judged)
+
+    def psnr(**changes):
+        return numbers(scene, replace(clip, views=replace(held, **changes)), load("dycheck"))[
+            "mpsnr"
+        ]
+
+    right = psnr()
+    assert right > 25
+    assert psnr(times=scene.times[at]) < right - 3
+    assert psnr(world_from_camera=poses[::-1].copy()) < right - 3
+    # only what is judged counts
+    spoilt = np.where(judged[..., None], pictures, 0)
+    assert psnr(frames=spoilt) == pytest.approx(right)
+    assert psnr(judged=None, frames=spoilt) < right - 3
+    # the scene may lie anywhere: the cameras are brought to it
+    turn = np.eye(4)
+    turn[:3, :3] = 2 * np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1.0]])
+    moved = [turn @ x for x in (clip.world_from_camera, poses)]
+    for x in moved:
+        x[:, :3, :3] /= 2
+    away = replace(
+        clip, world_from_camera=moved[0], views=replace(held, world_from_camera=moved[1])
+    )
+    assert numbers(scene, away, load("dycheck"))["mpsnr"] == pytest.approx(right, abs=0.5)
+    none = replace(held, judged=np.zeros_like(judged))
+    assert np.isnan(numbers(scene, replace(clip, views=none), load("dycheck"))["mpsnr"])
+
+
+def test_a_benchmark_of_scenes_adds_nothing(scene, clip):
     assert numbers(scene, clip, load("synth-bench")) == {}
-    with pytest.raises(InputError, match="dycheck: scenes of no system"):
-        numbers(scene, clip, load("dycheck"))
 
 
-@pytest.mark.parametrize("name", PERFECT)
+@pytest.mark.parametrize("name", [*PERFECT, "dycheck"])
 def test_truth_that_lacks_what_is_compared_is_told(scene, clip, name):
     bare = Clip(clip.name, clip.frames, clip.frame_names, metric=False)
     with pytest.raises(InputError, match="the clip"):

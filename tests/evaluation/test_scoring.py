@@ -11,18 +11,26 @@ from worldline.datasets.clip import Clip, PointTracks
 from worldline.errors import InputError
 from worldline.evaluation.scoring import score
 from worldline.scene import Motion, Scene
-from worldline.synth.clips import make_clip
+from worldline.synth.clips import SyntheticClip, make_clip
 
 LEVELS = (0.0, 0.7, 2.0)
 
 
 @pytest.fixture(scope="module")
-def scene() -> Scene:
-    return make_clip(4, "rigid", size=(64, 48), frames=13).scene
+def made() -> SyntheticClip:
+    return make_clip(4, "rigid", size=(64, 48), frames=13)
 
 
 @pytest.fixture(scope="module")
-def clip(scene: Scene) -> Clip:
+def scene(made: SyntheticClip) -> Scene:
+    return made.scene
+
+
+@pytest.fixture(scope="module")
+def clip(made: SyntheticClip, scene: Scene) -> Clip:
+    # in the middle of pixels, where the depth is exact
+    x, y = np.meshgrid(np.arange(4, 64, 8) + 0.5, np.arange(4, 48, 8) + 0.5)
+    found = made.tracks(np.column_stack([np.full(x.size, 6.0), x.ravel(), y.ravel()]))
     return Clip(
         name="true",
         frames=np.asarray(scene.frames),
@@ -35,6 +43,8 @@ def clip(scene: Scene) -> Clip:
         dynamic=np.asarray(scene.dynamic) > 0.5,
         motion=scene.motion,
         motion_size=scene.size,
+        flow=np.stack([made.flow(i, i + 1).flow for i in range(12)]),
+        tracks=PointTracks(found.visible, found.uv, found.xyz, query=np.full(x.size, 6)),
     )
 
 
@@ -69,6 +79,10 @@ def test_a_perfect_scene_scores_perfectly(scene, clip):
     for name in ("registered", "measured", "depth_delta", "mask_j", "mask_iou", "motion_apd"):
         assert numbers[name] == 1, name
     assert numbers["motion_epe_of_zero"] > 0.01
+    assert numbers["flow_epe"] == pytest.approx(0, abs=1e-3) and numbers["flow_fl"] == 0
+    for name in ("control_rotation", "control_translation", "control_cam_mc"):
+        assert numbers[name] == pytest.approx(0, abs=1e-4), name
+    assert numbers["depth_flicker"] < 0.01  # the nearest pixel's depth, at edges another thing's
 
 
 def with_cameras(scene: Scene, **given) -> Scene:
@@ -125,11 +139,19 @@ def slow_motion(scene: Scene, level: float) -> Scene:
 @pytest.mark.parametrize(
     ("inject", "errors", "shares"),
     [
-        (moved_cameras, ("ate", "ate_percent", "rpe_translation"), ()),
-        (turned_cameras, ("rpe_rotation",), ()),
+        (moved_cameras, ("ate", "ate_percent", "rpe_translation", "control_translation"), ()),
+        (
+            turned_cameras,
+            ("rpe_rotation", "control_rotation", "control_cam_mc", "flow_epe", "flow_fl"),
+            (),
+        ),
         (other_lens, ("focal_error_percent",), ()),
         (fewer_cameras, (), ("registered",)),
-        (noisy_depth, ("depth_abs_rel", "depth_abs_rel_static"), ("depth_delta",)),
+        (
+            noisy_depth,
+            ("depth_abs_rel", "depth_abs_rel_static", "depth_flicker", "flow_epe"),
+            ("depth_delta",),
+        ),
         (fewer_depths, (), ("measured",)),
         (wrong_masks, ("false_moving",), ("mask_j", "mask_iou")),
         (slow_motion, ("motion_epe",), ("motion_apd",)),
@@ -154,6 +176,7 @@ def test_truth_of_another_size_is_brought_onto_the_scenes_pixels(scene, clip):
         depth=clip.depth.repeat(2, axis=1).repeat(2, axis=2),
         dynamic=clip.dynamic.repeat(2, axis=1).repeat(2, axis=2),
         intrinsics=clip.intrinsics * np.array([[2.0], [2.0], [1.0]]),
+        tracks=replace(clip.tracks, uv=2 * clip.tracks.uv),
     )
     same, other = score(scene, clip), score(scene, large)
     assert same.keys() == other.keys()
@@ -167,6 +190,8 @@ def test_what_the_truth_does_not_know_is_left_out_and_what_has_no_answer_is_nan(
     still = replace(clip, dynamic=np.zeros_like(clip.dynamic))
     assert np.isnan(score(scene, still)["motion_epe"])
     clip = replace(clip, motion=None)
+    unknown = score(scene, replace(clip, flow=np.full_like(clip.flow, np.nan)))
+    assert np.isnan(unknown["flow_epe"]) and np.isnan(unknown["flow_fl"])
     unseen = replace(clip, depth=np.full_like(clip.depth, np.nan))
     numbers = score(scene, unseen)
     assert np.isnan(numbers["depth_abs_rel"]) and np.isnan(numbers["measured"])

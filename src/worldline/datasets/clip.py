@@ -33,15 +33,31 @@ class PointTracks:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """V pictures from cameras, or of times, that a system is not shown; in the clip's world.
+
+    ``times`` are on the clip's clock, in seconds; only the pixels that are ``judged`` count (None:
+    all).
+    """
+
+    frames: UInt8[np.ndarray, "V h w 3"]
+    world_from_camera: Float[np.ndarray, "V 4 4"]
+    intrinsics: Float[np.ndarray, "V 3 3"]
+    times: Float[np.ndarray, " V"]
+    judged: Bool[np.ndarray, "V h w"] | None = None
+
+
+@dataclass(frozen=True)
 class Clip:
     """The frames and the truth of a clip; what a dataset does not have is None.
 
     ``depth`` is z-depth (NaN: unknown), ``dynamic`` the pixels that move, ``judged`` those of which
     that is known (None: all), ``flow`` that from each frame to the next (NaN: unknown),
     ``instance`` the object of each pixel (-1: none), ``motion`` where each pixel's point is at
-    other frames (in the first camera's axes, at pixels of pictures of ``motion_size``). Lengths are
-    metres if ``metric``. ``frame_names`` say which of the dataset's frames these are; ``source`` is
-    the video or the folder of pictures that holds just these frames, where there is one.
+    other frames (in the first camera's axes, at pixels of pictures of ``motion_size``), ``views``
+    what other cameras saw. Lengths are metres if ``metric``. ``frame_names`` say which of the
+    dataset's frames these are; ``source`` is the video or the folder of pictures that holds just
+    these frames, where there is one.
     """
 
     name: str
@@ -53,12 +69,13 @@ class Clip:
     intrinsics: Float[np.ndarray, "N 3 3"] | None = None
     depth: Float[np.ndarray, "N H W"] | None = None
     dynamic: Bool[np.ndarray, "N H W"] | None = None
-    flow: Float[np.ndarray, "N-1 H W 2"] | None = None
+    flow: Float[np.ndarray, "N-1 h w 2"] | None = None
     instance: np.ndarray | None = None
     tracks: PointTracks | None = None
     judged: Bool[np.ndarray, "N H W"] | None = None
     motion: MotionField | None = None
     motion_size: tuple[int, int] | None = None
+    views: HeldOut | None = None
     source: Path | None = None
 
     def __len__(self) -> int:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from worldline.datasets.clip import Clip, PointTracks
+from worldline.datasets.clip import Clip, HeldOut, PointTracks
 from worldline.datasets.files_of_training import (
     array_of,
     chosen,
@@ -61,14 +61,23 @@ def names(root: Path) -> list[str]:
     ]
 
 
+def split(root: Path, part: str) -> list[str]:
+    """One split of the scenes that have held-out pictures: "train" or "val"."""
+    every = names(root)
+    scenes = [name.rpartition("/")[0] for name in every if name.endswith("/val")]
+    return [name for scene in scenes if (name := f"{scene}/{part}") in every]
+
+
 def read(
     root: Path, name: str, frames: Sequence[int] | None = None, scale: int | None = None
 ) -> Clip:
     """A split of a scene, in metres.
 
     ``scale`` is 1 or 2: which size of the pictures (``1x``, ``2x``); None is the dataset's own.
-    Tracks are the annotated keypoints, in the frames that were annotated. Raises InputError for a
-    file that is missing or broken.
+    Tracks are the annotated keypoints, in the frames that were annotated. The views of a ``train``
+    split are the ``val`` split's pictures, where the scene has them, at times of the frames that
+    are read; of these the co-visible pixels count. Raises InputError for a file that is missing or
+    broken.
     """
     scene, split, listed, rows = _asked(root, name, frames)
     extra = content_of(scene / "extra.json")
@@ -78,17 +87,34 @@ def read(
     cameras = [_camera(scene / "camera" / f"{one}.json", pictures.shape[2]) for one in ids]
     with reading(scene / "extra.json"):
         rate = float(extra["fps"])
+    times = [listed.times[row] for row in rows]
     return Clip(
         name,
         pictures,
         tuple(ids),
         metric=True,
-        times=np.array([listed.times[row] for row in rows]) / rate,
+        times=np.array(times) / rate,
         world_from_camera=np.stack([pose for pose, _ in cameras]),
         intrinsics=np.stack([K for _, K in cameras]),
         depth=_depth(scene / "depth" / size, ids, pictures.shape[1:3]),
         tracks=_keypoints(scene / "keypoint" / size / split, ids),
+        views=_views(root, scene, times, scale) if split == "train" else None,
     )
+
+
+def _views(root: Path, scene: Path, times: list[int], scale: int | None) -> HeldOut | None:
+    """The held-out pictures of some moments; None without any, or without co-visible pixels."""
+    name = f"{scene.relative_to(root)}/val"
+    if not (scene / "covisible").is_dir():
+        return None
+    some = [row for row, time in enumerate(_split(scene, "val").times) if time in times]
+    if not some:
+        return None
+    clip = read(root, name, some, scale)
+    assert clip.times is not None and clip.world_from_camera is not None
+    assert clip.intrinsics is not None
+    seen = covisible(root, name, some, scale)
+    return HeldOut(clip.frames, clip.world_from_camera, clip.intrinsics, clip.times, seen)
 
 
 def covisible(

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from worldline.datasets.clip import Clip, PointTracks
+from worldline.datasets.clip import Clip, HeldOut, PointTracks
 from worldline.errors import InputError
 from worldline.synth.bench import bench_list, draw_bench_clip
 from worldline.synth.clips import SyntheticClip
 
 TRACKS = 512  # points of a clip that are followed
+VIEWS = 6  # pictures from a clip's cameras at other times
 
 
 def names(root: Path | None = None) -> list[str]:
@@ -39,10 +40,21 @@ def read(root: Path | None, name: str, frames: Sequence[int] | None = None) -> C
         intrinsics=np.asarray(truth.cameras.intrinsics, np.float64),
         depth=np.asarray(truth.depth),
         dynamic=np.asarray(truth.dynamic) > 0.5,
+        flow=np.stack([clip.flow(i, i + 1).flow for i in range(len(truth) - 1)]),
         tracks=_tracks(clip, one.seed),
+        views=_views(clip),
         motion=truth.motion,
         motion_size=truth.size,
     )
+
+
+def _views(clip: SyntheticClip) -> HeldOut:
+    """What cameras of the clip would see at other times: half the clip later."""
+    at = np.linspace(0, len(clip) - 1, VIEWS).round().astype(int)
+    cameras = clip.scene.cameras
+    poses, K = (x[at].astype(np.float64) for x in (cameras.world_from_camera, cameras.intrinsics))
+    times = clip.times[(at + len(clip) // 2) % len(clip)]
+    return HeldOut(clip.novel_views(poses, K, times).frames, poses, K, times)
 
 
 def _tracks(clip: SyntheticClip, seed: int) -> PointTracks:

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 
 from worldline.datasets.clip import Clip
 from worldline.errors import InputError
+from worldline.evaluation.alignment import moved
 from worldline.evaluation.benchmark import Benchmark, Frames
 from worldline.evaluation.metrics.depth import Alignment as DepthAlignment
 from worldline.evaluation.metrics.depth import depth_errors
@@ -23,13 +24,12 @@ from worldline.evaluation.metrics.tapvid import Tracks as CameraTracks
 from worldline.evaluation.metrics.tapvid3d import tapvid3d_counts
 from worldline.evaluation.metrics.worldtrack import Alignment as TrackAlignment
 from worldline.evaluation.metrics.worldtrack import moves, world_track_errors
+from worldline.evaluation.pictures import Numbers, views
 from worldline.evaluation.scoring import (
-    Numbers,
     asked_tracks,
     cameras,
     complete,
     masks,
-    moved,
     on_scene,
     tracks_in_picture,
 )
@@ -50,8 +50,6 @@ def numbers(scene: Scene, clip: Clip, benchmark: Benchmark) -> Numbers:
     """
     if benchmark.family == "scene":
         return {}
-    if benchmark.family not in _FAMILIES:
-        raise InputError(f"{benchmark.name}: scenes of no system can be compared so yet.")
     return _FAMILIES[benchmark.family](scene, on_scene(clip, scene), benchmark.parameters)
 
 
@@ -259,6 +257,11 @@ def _needed(found: Numbers, what: str) -> Numbers:
     return found
 
 
+def _views(scene: Scene, truth: Clip, how: Mapping[str, Any]) -> Numbers:
+    found = _needed(views(scene, truth), "held-out views, or no cameras and times")
+    return {f"m{name}": found[f"view_{name}"] for name in ("psnr", "ssim", "lpips")}
+
+
 _FAMILIES: dict[str, Callable[[Scene, Clip, Mapping[str, Any]], Numbers]] = {
     "poses": _poses,
     "depth": _depth,
@@ -269,4 +272,5 @@ _FAMILIES: dict[str, Callable[[Scene, Clip, Mapping[str, Any]], Numbers]] = {
     "mobility": _mobility,
     "surfaces": _surfaces,
     "complete4d": _complete4d,
+    "views": _views,
 }

@@ -29,6 +29,7 @@ from worldline.datasets.clip import Clip
 from worldline.datasets.registry import dataset
 from worldline.errors import InputError, WorldlineError
 from worldline.evaluation.benchmark import Benchmark, Frames, load
+from worldline.evaluation.metrics.lpips import FOLDER as LPIPS_FOLDER
 from worldline.evaluation.protocols import numbers, taken
 from worldline.evaluation.scoring import score
 from worldline.io.encoder import write_video
@@ -71,7 +72,8 @@ def _code() -> str:
     """A hash of the libraries and of our own code, but for that which only shows."""
     home = Path(worldline.__file__).parent
     shows = [*home.glob("cli/*.py"), *home.glob("viewer/*.py"), home / "evaluation/report.py"]
-    digest = hashlib.sha256(repr([metadata.version(name) for name in LIBRARIES]).encode())
+    versions = [metadata.version(name) for name in LIBRARIES]
+    digest = hashlib.sha256(repr([versions, os.environ.get(LPIPS_FOLDER)]).encode())
     for file in sorted(set(home.rglob("*.py")) - set(shows)):
         digest.update(f"\0{file.name}\0".encode() + file.read_bytes())
     return digest.hexdigest()

@@ -5,6 +5,7 @@ in the truth's units. A number is NaN where the scene has nothing to compare; it
 the truth does not know.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import cv2
@@ -13,14 +14,16 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from worldline.datasets.clip import Clip, PointTracks
 from worldline.errors import InputError
+from worldline.evaluation.alignment import extends, moved, poses_of, similarity
+from worldline.evaluation.metrics.camera_control import camera_control_errors
 from worldline.evaluation.metrics.depth import best_scale, depth_errors
 from worldline.evaluation.metrics.masks import iou_per_frame, pooled_iou
 from worldline.evaluation.metrics.motion import THRESHOLDS, end_point_errors, within
 from worldline.evaluation.metrics.surfaces import complete_4d_errors
 from worldline.evaluation.metrics.tapvid import Tracks as PictureTracks
 from worldline.evaluation.metrics.tapvid import tapvid_counts
+from worldline.evaluation.metrics.temporal import depth_flicker
 from worldline.evaluation.metrics.trajectory import (
-    Similarity,
     absolute_error,
     align,
     path_length,
@@ -28,9 +31,13 @@ from worldline.evaluation.metrics.trajectory import (
     rmse,
 )
 from worldline.evaluation.metrics.worldtrack import Alignment, world_track_scores
+from worldline.evaluation.pictures import Numbers, flow, views
 from worldline.scene import Scene, Tracks
 
-STILL = 1e-6  # a path shorter than this share of the depth fixes no scale
+CAMERAS = (
+    "ate", "ate_percent", "rpe_translation", "rpe_rotation",
+    "control_rotation", "control_translation", "control_cam_mc",
+)  # fmt: skip
 GATHERED = 400  # points of each frame, for complete geometry
 COMPLETE = (
     "acc", "acc_median", "comp", "comp_median", "nc", "nc_median",
@@ -39,14 +46,13 @@ COMPLETE = (
 SOURCES, REACHES, MOVING = 6, (6, 12), 4000  # frames, frames and pixels, of motion
 NAN = float("nan")
 IN_PICTURE = ("tracks_aj", "tracks_within", "tracks_oa")
+FLICKER = "depth_flicker"
 IN_SPACE = tuple(
     f"tracks3d_{what}{part}{way}"
     for way in ("", "_sim3")
     for what in ("apd", "epe")
     for part in ("", "_dynamic")
 )
-
-Numbers = dict[str, float]
 
 
 def score(scene: Scene, clip: Clip) -> Numbers:
@@ -58,7 +64,7 @@ def score(scene: Scene, clip: Clip) -> Numbers:
         raise InputError(f"the scene has {len(scene)} frames and the clip {len(clip)}.")
     truth = on_scene(clip, scene)
     found: Numbers = {}
-    for part in (cameras, lens, depth, masks, tracks, motion, complete):
+    for part in (cameras, lens, depth, masks, tracks, motion, complete, flow, views):
         found |= part(scene, truth)
     return found
 
@@ -67,17 +73,23 @@ def cameras(scene: Scene, truth: Clip) -> Numbers:
     """ATE and one-frame RPE after Sim(3), in the truth's units, percent of its path, and degrees.
 
     A path that has no extent fixes no scale: its position errors are NaN, its rotation's are not.
-    ``registered`` is the share of the frames whose camera was solved from data.
+    ``registered`` is the share of the frames whose camera was solved from data. Camera control
+    (CameraCtrl's errors per frame, rotations in degrees, each path in units of its own reach) says
+    how well the cameras follow the true ones from the first on.
     """
     if truth.world_from_camera is None:
         return {}
-    true, poses = truth.world_from_camera, _poses(scene)
+    true, poses = truth.world_from_camera, poses_of(scene)
     numbers = {"registered": float(np.mean(scene.cameras.registered))}
-    numbers |= dict.fromkeys(("ate", "ate_percent", "rpe_translation", "rpe_rotation"), NAN)
+    numbers |= dict.fromkeys(CAMERAS, NAN)
     if len(truth) < 2:
         return numbers
     numbers["rpe_rotation"] = rmse(relative_errors(poses, true)[1])
-    if len(truth) > 2 and _extends(scene, truth):
+    control = camera_control_errors(poses, true)
+    numbers["control_rotation"] = math.degrees(control.rot_err) / control.frames
+    numbers["control_translation"] = control.trans_err / control.frames
+    numbers["control_cam_mc"] = control.cam_mc / control.frames
+    if len(truth) > 2 and extends(scene, truth):
         aligned = align(poses, true).poses(poses)
         numbers["ate"] = absolute_error(aligned, true)
         numbers["ate_percent"] = 100 * numbers["ate"] / path_length(true)
@@ -182,19 +194,21 @@ def motion(scene: Scene, truth: Clip) -> Numbers:
 def tracks(scene: Scene, truth: Clip) -> Numbers:
     """How well the points that the truth follows are followed, in the picture and in space.
 
-    See ``tracks_in_picture`` and ``tracks_in_space``; all NaN where the truth starts no point
-    inside the picture.
+    See ``tracks_in_picture``, ``tracks_in_space`` and ``steadiness``; all NaN where the truth
+    starts no point inside the picture.
     """
     if truth.tracks is None or truth.tracks.uv is None:
         return {}
     in_space = truth.tracks.xyz is not None
     asked = asked_tracks(truth, scene)
     if asked is None:
-        return dict.fromkeys((*IN_PICTURE, *(IN_SPACE if in_space else ())), NAN)
+        return dict.fromkeys((*IN_PICTURE, *((*IN_SPACE, FLICKER) if in_space else ())), NAN)
     rows, queries = asked
     found = scene.tracks(queries)
     numbers = tracks_in_picture(scene, truth, rows, queries, found)
-    return numbers | (tracks_in_space(truth, rows, found) if in_space else {})
+    if in_space:
+        numbers |= tracks_in_space(truth, rows, found) | steadiness(scene, truth, rows)
+    return numbers
 
 
 def tracks_in_picture(
@@ -249,6 +263,25 @@ def tracks_in_space(truth: Clip, rows: Int[np.ndarray, " Q"], found: Tracks) -> 
             f"tracks3d_epe_dynamic{way}": scores.dynamic.epe,
         }
     return numbers
+
+
+def steadiness(scene: Scene, truth: Clip, rows: Int[np.ndarray, " Q"]) -> Numbers:
+    """How much the depth along the true tracks jumps from frame to frame, in shares of the depth.
+
+    At the pixels where the points truly are: the camera's motion and a wrong scale cost nothing.
+    """
+    true = truth.tracks
+    assert true is not None and true.uv is not None and true.xyz is not None
+    if truth.world_from_camera is None or len(truth) < 2:
+        return {FLICKER: NAN}
+    uv, xyz = (np.asarray(x[rows], np.float64).swapaxes(0, 1) for x in (true.uv, true.xyz))
+    camera_from_world = np.linalg.inv(truth.world_from_camera)
+    z = np.einsum("tk,tnk->tn", camera_from_world[:, 2, :3], xyz) + camera_from_world[:, 2, 3:]
+    inside = np.all((uv >= 0) & (uv < np.array(scene.size)), axis=-1)  # NaN is not
+    x, y = np.moveaxis(np.where(np.expand_dims(inside, -1), uv, 0).astype(int), -1, 0)
+    estimate = np.asarray(scene.depth)[np.arange(len(truth))[:, None], y, x].astype(np.float64)
+    found = depth_flicker(estimate, z, inside & true.visible[rows].T)
+    return {FLICKER: found.mean}
 
 
 def complete(
@@ -319,51 +352,6 @@ def asked_tracks(
     return rows, np.column_stack([start[rows].astype(np.float64), uv[rows]])
 
 
-def moved(
-    pose: Float[np.ndarray, "4 4"], points: Float[np.ndarray, "*n 3"]
-) -> Float[np.ndarray, "*n 3"]:
-    """Points carried along by a rigid motion."""
-    return points @ pose[:3, :3].T + pose[:3, 3]
-
-
-def similarity(scene: Scene, truth: Clip) -> Similarity:
-    """What carries the scene's motion over to the truth.
-
-    The rotation is the mean (chordal, Hartley et al. 2013) of those between the cameras: positions
-    on a line would leave one open. The scale is that of the paths, or of the depths where one
-    stands.
-    """
-    assert truth.world_from_camera is not None
-    poses, true = _poses(scene), truth.world_from_camera
-    U, _, Vt = np.linalg.svd((true[:, :3, :3] @ poses[:, :3, :3].mT).sum(axis=0))
-    rotation = U @ np.diag([1.0, 1.0, np.linalg.det(U @ Vt)]) @ Vt
-    ours, theirs = (path[:, :3, 3] - path[:, :3, 3].mean(axis=0) for path in (poses, true))
-    scale = 1.0
-    if _extends(scene, truth):
-        scale = float((theirs * (ours @ rotation.T)).sum() / (ours**2).sum())
-    elif truth.depth is not None:
-        scale = depth_errors(np.asarray(scene.depth), truth.depth, alignment="median").scale
-    middle = true[:, :3, 3].mean(axis=0) - scale * rotation @ poses[:, :3, 3].mean(axis=0)
-    return Similarity(scale, rotation, middle)
-
-
-def _poses(scene: Scene) -> Float[np.ndarray, "N 4 4"]:
-    return np.asarray(scene.cameras.world_from_camera, np.float64)
-
-
-def _extends(scene: Scene, truth: Clip) -> bool:
-    """Whether both camera paths are long enough to align one to the other."""
-    assert truth.world_from_camera is not None
-    paths = (truth.world_from_camera, truth.depth), (_poses(scene), np.asarray(scene.depth))
-    return all(path_length(path) > STILL * _size(depth) for path, depth in paths)
-
-
-def _size(depth: Float[np.ndarray, "N H W"] | None) -> float:
-    """The median depth; 1 where none is known."""
-    known = None if depth is None else depth[np.isfinite(depth)]
-    return float(np.median(known)) if known is not None and known.size else 1.0
-
-
 @dataclass(frozen=True)
 class Grid:
     """Where a scene's pixels are in a clip's pictures: maps as ``cv2.remap`` takes them."""
@@ -406,7 +394,10 @@ def on_truth(
 
 
 def on_scene(clip: Clip, scene: Scene) -> Clip:
-    """A clip's truth at a scene's pixels, with the scene's frames; of motion, see ``on_truth``."""
+    """A clip's truth at a scene's pixels, with the scene's frames; of motion, see ``on_truth``.
+
+    Flow and views keep the size they have.
+    """
     grid = grid_of(clip, scene)
     if grid is None:
         return clip
@@ -420,7 +411,6 @@ def on_scene(clip: Clip, scene: Scene) -> Clip:
         judged=None if clip.judged is None else grid.mask(clip.judged),
         intrinsics=None if clip.intrinsics is None else clip.intrinsics * scale,
         tracks=None if clip.tracks is None else _scaled(clip.tracks, ratio),
-        flow=None,
         instance=None,
     )
 

@@ -4,7 +4,9 @@ The networks are built here; their published weights are the user's to get: torc
 VGG-16, and the linear heads of the LPIPS release (``alex.pth`` or ``vgg.pth``, version 0.1).
 """
 
+import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +21,8 @@ from worldline.evaluation.metrics.checks import same_shape
 from worldline.evaluation.metrics.images import Image, Mask, Other
 
 Network = Literal["alex", "vgg"]
+
+FOLDER = "WORLDLINE_LPIPS"  # in the environment: the user's folder with AlexNet's two files
 
 SMALLEST = 32  # pixels: of less, nothing is left after the pooling
 _MEAN = (-0.030, -0.088, -0.188)  # of pictures from -1 to 1, as LPIPS has it
@@ -79,6 +83,15 @@ def load_lpips(backbone: str | Path, heads: str | Path, network: Network = "alex
     for index, head in enumerate(model.heads):
         _copy(head, linear, f"lin{index}.model.1", wanted["heads"])
     return model
+
+
+@cache
+def users_lpips() -> Lpips | None:
+    """LPIPS of AlexNet from the folder that ``WORLDLINE_LPIPS`` names; None where it is not set."""
+    folder = os.environ.get(FOLDER)
+    if not folder:
+        return None
+    return load_lpips(Path(folder) / "alexnet-owt-7be5be79.pth", Path(folder) / "alex.pth")
 
 
 def lpips(model: Lpips, estimate: Image, truth: Other) -> float:

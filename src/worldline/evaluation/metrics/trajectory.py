@@ -40,6 +40,12 @@ class Similarity:
         moved[:, :3, 3] = self.points(moved[:, :3, 3])
         return moved
 
+    @property
+    def inverse(self) -> "Similarity":
+        """What carries the truth over to the estimate."""
+        back = self.rotation.T / self.scale
+        return Similarity(1 / self.scale, self.rotation.T, -back @ self.translation)
+
 
 @dataclass(frozen=True)
 class TrajectoryErrors:
