@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from contextvars import copy_context
 from typing import TypeVar
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
+
+from worldline.threads import one_thread
 
 RAYS_AT_ONCE = {"cpu": 1 << 16, "cuda": 1 << 21}  # a CPU's is what its caches hold
 
@@ -49,14 +50,3 @@ def each(
             # each in a copy of what holds here, such as whether formulas are fused
             running = [pool.submit(copy_context().run, work, part) for part in parts]
             return [future.result() for future in running]
-
-
-@contextmanager
-def one_thread() -> Iterator[int]:
-    """No threads inside an operation (on a CPU); says how many there were."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield threads
-    finally:
-        torch.set_num_threads(threads)  # the workers' setting is partly everyone's

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from worldline.synth.chunks import one_thread
 from worldline.synth.materials import Material, albedo
 from worldline.synth.textures import Bank
+from worldline.threads import one_thread
 
 FAMILIES = (
     "plain", "mottled", "tiles", "bricks", "checker", "stripes", "wood", "leaves", "noise",

@@ -1,5 +1,6 @@
 """A point cloud that answers who is nearest to what, and how its surface lies."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,11 +9,13 @@ import torch
 from jaxtyping import Float, Int, UInt64
 from scipy.spatial import cKDTree
 
+from worldline.threads import one_thread
+
 Points = Float[np.ndarray, "N 3"]
 Queries = Float[np.ndarray, "M 3"]
 
 NEIGHBOURS = 30  # of a point, itself among them, that its normal is fitted to (Open3D's default)
-_CHUNK = 1 << 16  # points whose neighbours are held at once: 45 MB
+_CHUNK = 1 << 13  # points whose neighbours a thread holds at once: 6 MB
 _BITS = 21  # of each coordinate in a Morton code of 63
 
 
@@ -48,12 +51,19 @@ class Cloud:
 
         NaN where these do not span a plane (fewer than 3 of them, all in a line or in one place).
         """
-        chunks = [
-            _least_axes(self.points[self.nearest(some, min(NEIGHBOURS, len(self)))[1]])
-            for some in np.split(self.points, range(_CHUNK, len(self), _CHUNK))
-            if len(some)
-        ]
-        return np.concatenate(chunks) if chunks else np.empty((0, 3))
+        if not len(self):
+            return np.empty((0, 3))
+        tree, count = self._tree, np.arange(1, min(NEIGHBOURS, len(self)) + 1)
+
+        def normals_of(some: Points) -> Points:
+            return _least_axes(self.points[tree.query(some, count)[1]])
+
+        parts = np.split(self.points, range(_CHUNK, len(self), _CHUNK))
+        with (
+            one_thread() as threads,  # in an operation: parts share out the cores
+            ThreadPoolExecutor(threads, "normals", torch.set_num_threads, (1,)) as pool,
+        ):
+            return np.concatenate(list(pool.map(normals_of, parts)))
 
 
 @dataclass

@@ -7,7 +7,10 @@ import torch
 from jaxtyping import Float
 
 from worldline.evaluation.metrics.clouds import Cloud, Follower, Points
+from worldline.evaluation.metrics.similarity import moved
+from worldline.evaluation.metrics.trajectory import Similarity
 from worldline.geometry.alignment import umeyama
+from worldline.threads import one_thread
 
 _ITERATIONS = 30  # this and the next are Open3D's defaults
 _CHANGE = 1e-6  # of the fitness and of the RMSE, below which it stops
@@ -26,6 +29,7 @@ class Registration:
         return points @ self.transform[:3, :3].T + self.transform[:3, 3]
 
 
+@one_thread()
 def register(points: Points, target: Cloud, threshold: float) -> tuple[Registration, Follower]:
     """Point-to-point ICP from where the points are (Besl and McKay 1992; stops as Open3D does).
 
@@ -38,7 +42,7 @@ def register(points: Points, target: Cloud, threshold: float) -> tuple[Registrat
     fitness, error = _fit(nearest, threshold)
     for _ in range(_ITERATIONS):
         step = _step(points, nearest, threshold)
-        points = points @ step[:3, :3].T + step[:3, 3]
+        points = moved(Similarity(1.0, step[:3, :3], step[:3, 3]), points)
         transform = step @ transform
         nearest.move(points)
         before, (fitness, error) = (fitness, error), _fit(nearest, threshold)

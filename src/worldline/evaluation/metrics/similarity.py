@@ -8,6 +8,7 @@ from worldline.errors import InputError
 from worldline.evaluation.metrics.tapvid import squared_error
 from worldline.evaluation.metrics.trajectory import Similarity
 from worldline.geometry.alignment import umeyama
+from worldline.threads import one_thread
 
 INLIER = 0.05  # metres, of RANSAC
 SAMPLES = 1000  # of three points each
@@ -55,6 +56,7 @@ def ransac_similarity(
     return closed_similarity(some_source[near], some_target[near], published)
 
 
+@one_thread()
 def closed_similarity(source: _Points, target: _Points, published: bool = False) -> Similarity:
     """The least-squares similarity of all points, or with 4RC's scale if ``published``.
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from worldline.synth import trees
 from worldline.synth.camera import Cameras
-from worldline.synth.chunks import one_thread
 from worldline.synth.generator import cameras as filming
 from worldline.synth.generator.assemble import Things, things
 from worldline.synth.generator.draw import Draws
@@ -21,6 +20,7 @@ from worldline.synth.generator.who import cast
 from worldline.synth.motion import Joints, join, rest
 from worldline.synth.textures import Bank, Textured
 from worldline.synth.world import World
+from worldline.threads import one_thread
 
 VERSION = 1  # of what seeds mean: any change to what they make counts it up
 CHECK = 0.1  # s: how often it is looked whether a camera touches something
