@@ -1,11 +1,13 @@
 """Shards read back as what was made, are the same bytes again, and are never mixed up."""
 
+import gc
 import io
 import json
 import tarfile
 
 import numpy as np
 import pytest
+import webdataset
 
 from worldline.errors import InputError
 from worldline.io import read_clip
@@ -57,6 +59,17 @@ def test_a_shard_reads_back_as_the_clips(written, tmp_path):
     # brightness: of colour, video has half as many pixels each way
     weights = np.array([0.2126, 0.7152, 0.0722])
     assert np.abs((frames - clip.views.frames) @ weights).mean() < 4
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_webdataset_decodes_what_a_shard_holds(written):
+    files = [str(path) for path in sorted(written.glob("*.tar"))]
+    clips = list(webdataset.WebDataset(files, shardshuffle=False).decode())
+    gc.collect()  # it leaves files open, and it is here that Python says so
+    assert [clip["__key__"] for clip in clips] == [f"000000000{k}" for k in range(3)]
+    for k, clip in enumerate(clips):
+        true = make_clip(k, "primitives", size=(48, 32), frames=3, samples=1)
+        np.testing.assert_array_equal(clip["depth.npy"], true.views.depth)
 
 
 def test_the_motion_in_a_shard_answers_for_any_time(written):
