@@ -53,7 +53,13 @@ def evaluate(  # noqa: PLR0913 # one name for each choice a user has
     from worldline.datasets.registry import dataset
     from worldline.evaluation.benchmark import load
     from worldline.evaluation.report import columns as known_columns
-    from worldline.evaluation.report import published_rows, summary, table, write_report
+    from worldline.evaluation.report import (
+        headings,
+        published_rows,
+        summary,
+        table,
+        write_report,
+    )
     from worldline.evaluation.run import Results, Task, clips_of, machine, run
 
     if benchmark is None and data is None:
@@ -69,8 +75,9 @@ def evaluate(  # noqa: PLR0913 # one name for each choice a user has
     run(tasks, results, workers, None if quiet else _teller(missing))
     shown = Results(folder, results.told, {clip: results.clips[clip] for clip in clips})
     group = getattr(dataset(found.dataset), "group", None)
-    names = known_columns(shown, columns or [column.key for column in found.columns])
-    rows = summary(shown, system, names, group)
+    asked = known_columns(shown, columns or [column.key for column in found.columns])
+    names = headings(asked, found)
+    rows = summary(shown, system, asked, group)
     files = write_report(
         shown,
         system,

@@ -1,7 +1,7 @@
 """What a run found, for people: a table, rows as CSV, and pages in Markdown and HTML."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from io import StringIO
@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from worldline.evaluation.benchmark import Benchmark
+from worldline.evaluation.benchmark import Benchmark, Column
 from worldline.evaluation.run import Entry, Results
 from worldline.scene.store import atomic_file
 
 RESAMPLES = 2000  # of the bootstrap
 WORST = 5  # clips that are shown first
 INTERVALS = "Means over clips, with the 95 % interval of a bootstrap."
-LOWER_IS_WORSE = ("registered", "measured", "delta", "mask_j", "mask_iou", "apd", "aj", "oa")
+LOWER_IS_WORSE = (
+    "registered", "measured", "delta", "mask_j", "mask_iou", "apd", "aj", "oa", "psnr", "ssim",
+)  # fmt: skip
 
 Group = Callable[[str], str]
+Headings = Mapping[str, str]  # what stands above each number, by its name
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,20 @@ def summary(
     return rows
 
 
-def table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> list[list[str]]:
+def headings(names: Sequence[str], benchmark: Benchmark) -> Headings:
+    """What stands above each number: title, unit and whether less is better, where that is told."""
+    told = {column.key: column for column in benchmark.columns}
+    return {name: _heading(told[name]) if name in told else name for name in names}
+
+
+def _heading(column: Column) -> str:
+    unit = f", {column.unit}" if column.unit else ""
+    return f"{column.title}{unit} {'↓' if column.better == 'lower' else '↑'}"
+
+
+def table(rows: Sequence[dict[str, Any]], names: Headings) -> list[list[str]]:
     """Cells of a summary, headings first."""
-    lines = [["system", "clips", *names]]
+    lines = [["system", "clips", *names.values()]]
     for row in rows:
         what = f"{row['system']} {row['group']}".strip()
         share = f"{row['clips']}" if row["clips"] == row["of"] else f"{row['clips']} of {row['of']}"
@@ -91,14 +105,14 @@ def table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> list[list[str
 def write_report(
     results: Results,
     systems: Sequence[str],
-    names: Sequence[str],
+    names: Headings,
     *,
     title: str,
     group: Group | None = None,
     published: Sequence[dict[str, Any]] = (),
 ) -> list[Path]:
     """Write rows.csv, report.md and report.html into the run's folder; returns the files."""
-    rows = summary(results, systems, names, group)
+    rows = summary(results, systems, list(names), group)
     pages = {
         "rows.csv": rows_as_csv(results, systems),
         "report.md": markdown(results, systems, names, rows, title, published),
@@ -127,7 +141,7 @@ def rows_as_csv(results: Results, systems: Sequence[str]) -> str:
 def markdown(
     results: Results,
     systems: Sequence[str],
-    names: Sequence[str],
+    names: Headings,
     rows: Sequence[dict[str, Any]],
     title: str,
     published: Sequence[dict[str, Any]],
@@ -150,7 +164,7 @@ def markdown(
 def html(
     results: Results,
     systems: Sequence[str],
-    names: Sequence[str],
+    names: Headings,
     rows: Sequence[dict[str, Any]],
     title: str,
     published: Sequence[dict[str, Any]],
@@ -165,7 +179,7 @@ def html(
     for line in _failed(results, systems):
         parts.append(f"<p>{escape(line)}</p>")
     for name in names:
-        parts.append(_worst_html(results, systems, name))
+        parts.append(_worst_html(results, systems, name, names[name]))
     return f"<!doctype html><meta charset=utf-8><title>{escape(title)}</title>{_STYLE}" + "".join(
         parts
     )
@@ -227,8 +241,8 @@ def _cell(mean: Mean) -> str:
     return f"{mean.mean:.4g} ({mean.low:.3g} to {mean.high:.3g})"
 
 
-def _clip_table(results: Results, systems: Sequence[str], names: Sequence[str]) -> list[list[str]]:
-    lines = [["clip", "system", *names]]
+def _clip_table(results: Results, systems: Sequence[str], names: Headings) -> list[list[str]]:
+    lines = [["clip", "system", *names.values()]]
     for clip, entries in sorted(results.clips.items()):
         for system in systems:
             entry = entries.get(system)
@@ -261,7 +275,7 @@ def _rows_html(cells: Sequence[Sequence[str]]) -> str:
     return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
 
-def _worst_html(results: Results, systems: Sequence[str], name: str) -> str:
+def _worst_html(results: Results, systems: Sequence[str], name: str, heading: str) -> str:
     shown = worst(results, systems, name)
     figures = []
     for clip, system, value in shown:
@@ -271,7 +285,7 @@ def _worst_html(results: Results, systems: Sequence[str], name: str) -> str:
             f'<img loading=lazy src="{escape(str(sheet))}" alt="{escape(clip)}">' if sheet else ""
         )
         figures.append(f"<details><summary>{words}</summary>{image}</details>")
-    return f"<h2>Worst by {escape(name)}</h2>" + "".join(figures) if figures else ""
+    return f"<h2>Worst by {escape(heading)}</h2>" + "".join(figures) if figures else ""
 
 
 _STYLE = """<style>
