@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from worldline.datasets.clip import Clip, PointTracks
 from worldline.errors import InputError
+from worldline.evaluation.consistency import consistency
 from worldline.evaluation.metrics.depth import best_scale, depth_errors
 from worldline.evaluation.metrics.masks import iou_per_frame, pooled_iou
 from worldline.evaluation.metrics.motion import THRESHOLDS, end_point_errors, within
@@ -60,7 +61,7 @@ def score(scene: Scene, clip: Clip) -> Numbers:
     found: Numbers = {}
     for part in (cameras, lens, depth, masks, tracks, motion, complete):
         found |= part(scene, truth)
-    return found
+    return found | consistency(scene)
 
 
 def cameras(scene: Scene, truth: Clip) -> Numbers:
