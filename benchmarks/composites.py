@@ -1,18 +1,29 @@
-"""Composites: a DAVIS object, cut out by its masks, crosses a static sequence with known cameras.
+"""Composites: a DAVIS object, cut out by its masks, crosses a static clip with known cameras.
 
 What a real clip cannot give together: a large real mover, and the true path of the camera.
+
+    python benchmarks/composites.py DATA OUT
+    worldline eval --data OUT --out eval/composites
 """
 
+import argparse
+import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import Float64, UInt8
+from PIL import Image
 
-from worldline.scene.store import atomic_directory
+from worldline.datasets import folder
+from worldline.datasets.clip import Clip
+from worldline.datasets.files import images, listed
+from worldline.errors import InputError, WorldlineError
+from worldline.scene.store import atomic_directory, write_json
 
-Picture = UInt8[np.ndarray, "H W 3"]  # BGR, as OpenCV reads and writes it
+Picture = UInt8[np.ndarray, "H W 3"]  # RGB
 Coverage = UInt8[np.ndarray, "H W"]  # 255: the object covers the pixel, 0: it does not
 
 _FEWEST = 50  # pixels of a mask; an object smaller than this has left the picture
@@ -20,7 +31,7 @@ _FEWEST = 50  # pixels of a mask; an object smaller than this has left the pictu
 
 @dataclass(frozen=True)
 class Composite:
-    """Which object crosses which sequence; both are names of data folders."""
+    """Which object crosses which static clip; both are names of clips."""
 
     name: str
     static: str
@@ -54,43 +65,78 @@ class Cutout:
         return Cutout(picture, cv2.resize(self.alpha, picture.shape[1::-1]))
 
 
-def make_composite(composite: Composite, data: Path, out: Path) -> Path:
-    """Write frames/, masks/ (255: the object) and the cameras of the static sequence to `out`.
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder of the clips that they are made of")
+    parser.add_argument("out", type=Path, help="folder of the composites; those there are kept")
+    arguments = parser.parse_args()
+    check_parts(arguments.data)
+    for composite in COMPOSITES:
+        if not (arguments.out / composite.name).exists():
+            make_composite(composite, arguments.data, arguments.out)
+            print(arguments.out / composite.name, flush=True)
 
-    Nothing is done where `out` is there already. The mover starts again when it runs out of frames.
+
+def check_parts(data: Path) -> None:
+    """Raises InputError if `data` lacks a clip, or what a composite needs of it."""
+    there = folder.names(data)
+    for composite in COMPOSITES:
+        for name in (composite.static, composite.mover):
+            if name not in there:
+                raise InputError(f"{data}: has no clip {name}, of which {composite.name} is made.")
+        for needed in (f"{composite.static}/cameras.npz", f"{composite.mover}/masks"):
+            if not (data / needed).exists():
+                raise InputError(f"{data / needed}: is missing; {composite.name} is made of it.")
+
+
+def make_composite(composite: Composite, data: Path, out: Path) -> None:
+    """Write OUT/NAME as a clip: frames/, masks/ (255: the object), cameras.npz and meta.json.
+
+    Frames and cameras are the static clip's as its files have them, so a bent lens stays bent, and
+    is straightened where the composite is read. The mover starts again when it runs out of frames.
     """
-    if out.exists():
-        return out
-    static, mover = data / composite.static, data / composite.mover
-    backgrounds = _files(static / "frames")
-    pictures, masks = _files(mover / "frames"), _files(mover / "masks")
+    static = data / composite.static
+    backgrounds = images(listed(static / "frames", "*"))
+    mover = folder.read(data, composite.mover)
     scale = None
-    with atomic_directory(out) as folder:
-        (folder / "frames").mkdir()
-        (folder / "masks").mkdir()
-        for i, file in enumerate(backgrounds):
-            background = _read(file)
+    with atomic_directory(out / composite.name) as made:
+        (made / "frames").mkdir()
+        (made / "masks").mkdir()
+        for i, background in enumerate(backgrounds):
             frame, covered = background, np.zeros(background.shape[:2], np.uint8)
-            cutout = cut_out(_read(pictures[i % len(pictures)]), _read(masks[i % len(pictures)]))
+            cutout = cut_out(mover, i % len(mover))
             if cutout is not None:
                 # one scale for all frames, or the object would breathe
                 scale = scale or covering(cutout, composite.cover, background)
                 centre = centre_of(i, len(backgrounds), background)
                 frame, covered = paste(background, cutout.scaled(scale), centre)
-            cv2.imwrite(str(folder / "frames" / f"{i:05d}.png"), frame)
-            cv2.imwrite(str(folder / "masks" / f"{i:05d}.png"), covered)
-        (folder / "cameras.npz").write_bytes((static / "cameras.npz").read_bytes())
-    return out
+            Image.fromarray(frame).save(made / "frames" / f"{i:05d}.png")
+            Image.fromarray(covered).save(made / "masks" / f"{i:05d}.png")
+        (made / "cameras.npz").write_bytes((static / "cameras.npz").read_bytes())
+        write_json(made / "meta.json", meta_of(composite, static))
 
 
-def cut_out(picture: Picture, mask: Picture) -> Cutout | None:
-    """The object where its mask is brighter than half; None where hardly any of it is seen."""
-    covered = mask[..., 0] > 127
+def meta_of(composite: Composite, static: Path) -> dict[str, str]:
+    """What the composite is made of, and what the reader must know of the static clip's cameras."""
+    file = static / "meta.json"
+    told = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    convention = {key: told[key] for key in ("camera_convention",) if key in told}
+    return {
+        "kind": f"composite: the object of {composite.mover} crosses {composite.static}",
+        "masks": "PNG 255 = the object",
+        **convention,
+    }
+
+
+def cut_out(mover: Clip, i: int) -> Cutout | None:
+    """The object of frame i where its mask has it; None where hardly any of it is seen."""
+    assert mover.dynamic is not None
+    covered = mover.dynamic[i]
     if covered.sum() < _FEWEST:
         return None
     rows, columns = np.nonzero(covered.any(axis=1))[0], np.nonzero(covered.any(axis=0))[0]
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    return Cutout(picture[box], np.uint8(255) * covered[box].astype(np.uint8))
+    return Cutout(mover.frames[i][box], np.uint8(255) * covered[box].astype(np.uint8))
 
 
 def covering(cutout: Cutout, cover: float, background: Picture) -> float:
@@ -118,12 +164,8 @@ def paste(background: Picture, cutout: Cutout, centre: tuple[int, int]) -> tuple
     return mixed.astype(np.uint8), np.where(alpha > 127, np.uint8(255), np.uint8(0))
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir())
-
-
-def _read(file: Path) -> Picture:
-    picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise FileNotFoundError(f"{file} is no picture")
-    return picture
+if __name__ == "__main__":
+    try:
+        main()
+    except WorldlineError as refused:
+        sys.exit(f"error: {refused}")

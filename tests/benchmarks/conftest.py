@@ -1,8 +1,6 @@
-"""The benchmarks are scripts, no part of the package: their folder and that of the small world."""
+"""The benchmarks are scripts, no part of the package; here is their folder."""
 
 import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
-
-sys.path[:0] = [str(REPOSITORY / "benchmarks"), str(REPOSITORY / "tests" / "scene")]
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))

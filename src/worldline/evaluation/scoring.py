@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from worldline.datasets.clip import Clip, PointTracks
 from worldline.errors import InputError
 from worldline.evaluation.alignment import extends, moved, poses_of, similarity
+from worldline.evaluation.consistency import consistency
 from worldline.evaluation.metrics.camera_control import camera_control_errors
 from worldline.evaluation.metrics.depth import best_scale, depth_errors
 from worldline.evaluation.metrics.masks import iou_per_frame, pooled_iou
@@ -66,7 +67,7 @@ def score(scene: Scene, clip: Clip) -> Numbers:
     found: Numbers = {}
     for part in (cameras, lens, depth, masks, tracks, motion, complete, flow, views):
         found |= part(scene, truth)
-    return found
+    return found | consistency(scene)
 
 
 def cameras(scene: Scene, truth: Clip) -> Numbers:
