@@ -77,7 +77,7 @@ class Numbers:
 
 
 def measure(scene: Scene) -> Numbers:
-    """Measure a scene. The cost is bounded: residuals are taken on at most 40 pairs of frames."""
+    """Measure a scene. The cost is bounded: residuals are taken on at most 30 pairs of frames."""
     width = scene.original_size[0]
     scale = width / scene.size[0]
     focal = scene.original_intrinsics[:, 0, 0]

@@ -23,7 +23,7 @@ _SPAN = 1 / 12  # of the clip: how far apart the frames of a reprojection are
 
 
 def pairs_of(count: int, gap: int = 1) -> Int64[np.ndarray, "P 2"]:
-    """At most 40 pairs of frames `gap` apart, spread evenly over `count` frames."""
+    """At most 30 pairs of frames `gap` apart, spread evenly over `count` frames."""
     starts = np.linspace(0, count - gap - 1, min(count - gap, _MOST_PAIRS)).round()
     starts = starts.astype(np.int64)
     return np.stack([starts, starts + gap], axis=-1)
