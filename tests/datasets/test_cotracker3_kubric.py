@@ -69,6 +69,6 @@ def test_what_is_missing_or_broken_is_named(root: Path) -> None:
     with pytest.raises(InputError, match="not a dictionary"):
         cotracker3_kubric.read(root, "0042")
     (root / "0042" / "0042.npy").unlink()
-    assert cotracker3_kubric.problems(root) == ["0042/0042.npy: is missing."]
+    assert cotracker3_kubric.problems(root) == [f"{root}/0042/0042.npy: is missing"]
     with pytest.raises(InputError, match=r"0042\.npy: is missing"):
         cotracker3_kubric.read(root, "0042")

@@ -74,11 +74,13 @@ def test_a_lens_that_distorts_is_undone(tmp_path: Path) -> None:
 def test_what_is_missing_or_broken_is_named(tmp_path: Path, scene: Truth) -> None:
     write(tmp_path / "a", scene, scene.frames)
     (tmp_path / "a/images_4/frame_00002.png").unlink()
-    assert dl3dv.problems(tmp_path) == ["a/images_4/frame_00002.png: is missing."]
+    assert dl3dv.problems(tmp_path) == [f"{tmp_path}/a/images_4/frame_00002.png: is missing"]
     with pytest.raises(InputError, match=r"frame_00002\.png: is missing"):
         dl3dv.read(tmp_path, "a")
     note = json.loads((tmp_path / "a/transforms.json").read_text())
     del note["fl_x"]
     (tmp_path / "a/transforms.json").write_text(json.dumps(note))
-    with pytest.raises(InputError, match=r"transforms\.json: cannot be read \('fl_x'\)"):
+    with pytest.raises(
+        InputError, match=r"transforms\.json: cannot be read as DL3DV's cameras \('fl_x'\)"
+    ):
         dl3dv.read(tmp_path, "a", frames=[0])

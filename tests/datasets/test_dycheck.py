@@ -128,7 +128,7 @@ def test_what_is_missing_or_broken_is_named(root: Path) -> None:
     with pytest.raises(InputError, match="name a scene and its split"):
         dycheck.read(root, "paper-windmill")
     (home / "depth/2x/0_00001.npy").unlink()
-    assert dycheck.problems(root) == ["paper-windmill/depth/2x/0_00001.npy: is missing."]
+    assert dycheck.problems(root) == [f"{root}/paper-windmill/depth/2x/0_00001.npy: is missing"]
     (home / "camera/0_00000.json").write_text("{")
     with pytest.raises(InputError, match=r"0_00000\.json: cannot be read"):
         dycheck.read(root, "paper-windmill/train")

@@ -108,7 +108,7 @@ def test_flow_is_x_then_y_and_unknown_where_it_is_masked(root: Path, scene: Trut
 def test_what_is_missing_or_broken_is_named(root: Path) -> None:
     (root / "valid/depth-1.png").unlink()
     (root / "valid/traj-2.pth").write_bytes(b"PK")
-    assert dynamic_replica.problems(root) == ["valid/depth-1.png: is missing."]
+    assert dynamic_replica.problems(root) == [f"{root}/valid/depth-1.png: is missing"]
     with pytest.raises(InputError, match=r"depth-1\.png: is missing"):
         dynamic_replica.read(root, NAME)
     with pytest.raises(InputError, match=r"traj-2\.pth: cannot be read"):

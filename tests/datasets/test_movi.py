@@ -274,15 +274,15 @@ def test_some_frames_are_those_frames(read_back: tuple[Path, str]) -> None:
 
 
 def test_files_that_are_missing_or_broken_are_named(tmp_path: Path, scene: Truth) -> None:
-    assert "holds no clip of MOVi" in movi.problems(tmp_path)[0]
-    with pytest.raises(InputError, match="holds no clip of MOVi"):
+    assert "of MOVi" in movi.problems(tmp_path)[0]
+    with pytest.raises(InputError, match=r"holds no clip; looked for .* of MOVi"):
         movi.names(tmp_path)
     write_folder(tmp_path / "a", scene)
     (tmp_path / "a" / "depth_00002.tiff").unlink()
     (tmp_path / "a" / "rgba_00001.png").write_bytes(b"")
     assert movi.problems(tmp_path) == [
-        "a/rgba_00001.png: is empty.",
-        "a/depth_00002.tiff: is missing.",
+        f"{tmp_path}/a/rgba_00001.png: is empty",
+        f"{tmp_path}/a/depth_00002.tiff: is missing",
     ]
     with pytest.raises(InputError, match=r"rgba_00001\.png: cannot be read"):
         movi.read(tmp_path, "a")
@@ -296,7 +296,9 @@ def test_a_record_file_that_is_cut_off_is_named(tmp_path: Path, scene: Truth) ->
     path = tmp_path / "movi_f-train.tfrecord-00000-of-00001"
     write_records(path, scene)
     path.write_bytes(path.read_bytes()[:-9])
-    assert movi.problems(tmp_path) == [f"{path.name}: it is cut off in record 1."]
+    assert movi.problems(tmp_path) == [
+        f"{path}: cannot be read as records of MOVi (it is cut off in record 1); replace it."
+    ]
     with pytest.raises(InputError, match="cut off in record 1"):
         movi.names(tmp_path)
 

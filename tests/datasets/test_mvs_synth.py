@@ -70,6 +70,6 @@ def test_what_is_missing_or_broken_is_named(root: Path) -> None:
     with pytest.raises(InputError, match=r"0001\.exr: cannot be read"):
         mvs_synth.read(root, "0007")
     (root / "0007/depths/0001.exr").unlink()
-    assert mvs_synth.problems(root) == ["0007/depths/0001.exr: is missing."]
+    assert mvs_synth.problems(root) == [f"{root}/0007/depths/0001.exr: is missing"]
     with pytest.raises(InputError, match=r"0001\.exr: is missing"):
         mvs_synth.read(root, "0007")

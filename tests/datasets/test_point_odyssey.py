@@ -80,7 +80,7 @@ def test_one_frame_still_knows_what_moves(root: Path, scene: Truth) -> None:
 def test_what_is_missing_or_broken_is_named(root: Path) -> None:
     home = root / "train" / "ani"
     (home / "depths/depth_00001.png").unlink()
-    assert point_odyssey.problems(root) == ["train/ani/depths/depth_00001.png: is missing."]
+    assert point_odyssey.problems(root) == [f"{root}/train/ani/depths/depth_00001.png: is missing"]
     with pytest.raises(InputError, match=r"depth_00001\.png: is missing"):
         point_odyssey.read(root, "train/ani")
     (home / "anno.npz").write_bytes(b"PK")

@@ -128,7 +128,7 @@ def test_what_is_missing_or_broken_is_named(tmp_path: Path, scene: Truth) -> Non
     with pytest.raises(InputError, match=rf"{one}\.yaml: cannot be read"):
         sailvos3d.read(tmp_path, "a")
     (home / "depth" / f"{one}.npy").unlink()
-    assert sailvos3d.problems(tmp_path) == [f"a/depth/{one}.npy: is missing."]
+    assert sailvos3d.problems(tmp_path) == [f"{tmp_path}/a/depth/{one}.npy: is missing"]
     with pytest.raises(InputError, match=rf"{one}\.npy: is missing"):
         sailvos3d.shots(tmp_path, "a")
 

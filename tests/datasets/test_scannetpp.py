@@ -102,9 +102,9 @@ def test_a_scene_without_depth_has_none(root: Path) -> None:
 def test_what_is_missing_or_broken_is_named(root: Path) -> None:
     home = root / "0a5c013435/dslr"
     (home / "resized_undistorted_images/DSC0002.JPG").unlink()
-    line = "0a5c013435/dslr/resized_undistorted_images/DSC0002.JPG: is missing."
+    line = f"{home}/resized_undistorted_images/DSC0002.JPG: is missing"
     assert scannetpp.problems(root) == [line]
     with pytest.raises(InputError, match=r"DSC0002\.JPG: is missing"):
         scannetpp.read(root, "0a5c013435")
-    with pytest.raises(InputError, match="holds no clip of ScanNet"):
+    with pytest.raises(InputError, match=r"holds no clip; looked for .* of ScanNet"):
         scannetpp.names(home)

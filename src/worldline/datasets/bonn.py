@@ -14,24 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
+from worldline.datasets.cameras import associated, from_integer_centres, pinhole, stamped_poses
 from worldline.datasets.clip import Clip
 from worldline.datasets.files import (
-    Frames,
-    associated,
     clip_folders,
-    depth_pictures,
-    from_integer_centres,
-    images,
-    indices,
     listed,
     missing,
     one_of,
-    pinhole,
     problems_in,
     reading,
     some,
-    stamped_poses,
 )
+from worldline.datasets.frames import Frames, indices
+from worldline.datasets.pictures import depth_pictures, images
 from worldline.errors import InputError
 
 STEPS_PER_METRE = 5000.0
@@ -73,7 +68,7 @@ def read(root: Path, name: str, frames: Frames = None) -> Clip:
         metric=True,
         times=stamps[chosen],
         world_from_camera=_poses(folder, stamps)[chosen],
-        intrinsics=from_integer_centres(pinhole(*LENS, len(chosen))),
+        intrinsics=from_integer_centres(np.tile(pinhole(*LENS), (len(chosen), 1, 1))),
         depth=_depth(folder, stamps, chosen, pixels.shape[1:3]),
     )
 

@@ -4,7 +4,6 @@ OpenCV camera axes, z-depth, pixels ``(x, y)`` with the top-left centre at (0.5,
 is unknown. A reader adapts all of this at its border; nothing after it knows another convention.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from worldline.datasets.frames import Frames
 from worldline.scene.motion import MotionField
 
 
@@ -88,7 +88,7 @@ class Dataset(Protocol):
     def names(self, root: Path) -> list[str]:
         """The clips under ``root``; InputError where none is, with what was looked for."""
 
-    def read(self, root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
+    def read(self, root: Path, name: str, frames: Frames = None) -> Clip:
         """A clip, or some of its frames; InputError names a file that is missing or broken."""
 
     def problems(self, root: Path) -> list[str]:

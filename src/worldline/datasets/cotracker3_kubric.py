@@ -11,22 +11,15 @@ The data's licence: as its page says; the code's is CC BY-NC 4.0.
 """
 
 import pickle
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from worldline.datasets.clip import Clip, PointTracks
-from worldline.datasets.files_of_training import (
-    chosen,
-    clips_with,
-    first_visible,
-    missing,
-    reading,
-    rgb_stack,
-    told,
-)
+from worldline.datasets.files import marked_clips, missing, problems_in, reading
+from worldline.datasets.frames import Frames, first_visible, indices
+from worldline.datasets.pictures import images
 from worldline.io.stills import IMAGE_SUFFIXES, natural_key
 
 _ARRAYS = {
@@ -44,18 +37,18 @@ _ARRAYS = {
 
 def names(root: Path) -> list[str]:
     """The clips' folders under ``root``; InputError where there is none."""
-    return clips_with(root, "frames", 2, "CoTracker3's Kubric")
+    return list(_clips(root))
 
 
-def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
+def read(root: Path, name: str, frames: Frames = None) -> Clip:
     """A clip, without depth and cameras; InputError for a file that is missing or broken."""
-    notes = _notes(root, name)
+    notes = _notes(root / name)
     files = _frames(root / name)
-    rows = chosen(len(files), frames, name)
+    rows = indices(len(files), frames, name)
     paths = [files[row] for row in rows]
-    pictures = rgb_stack(paths)
+    pictures = images(paths)
     content = _dictionary(notes)
-    with reading(notes):
+    with reading(notes, "CoTracker3's tracks"):
         uv = np.asarray(content["coords"], float)[:, rows]
         hidden = np.asarray(content["visibility"])[:, rows] > 0
         inside = ((uv >= 0) & (uv <= pictures.shape[2:0:-1])).all(axis=-1)
@@ -67,27 +60,30 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
 
 def looks_like(root: Path) -> bool:
     """Whether a clip has notes under its own name: frames alone are any folder's."""
-    return any(_notes(root, name).is_file() for name in names(root))
+    return any(_notes(folder).is_file() for folder in _clips(root).values())
 
 
-@told
 def problems(root: Path) -> list[str]:
     """Notes and pictures that are missing or empty."""
-    lines = []
-    for name in names(root):
-        files = _frames(root / name)
-        lines += missing([_notes(root, name), *files], root)
-        lines += [] if files else [f"{name}/frames: holds no pictures."]
-    return lines
+    return problems_in(root, _clips, _lacking)
 
 
-def _notes(root: Path, name: str) -> Path:
-    folder = root / name
+def _lacking(folder: Path) -> list[str]:
+    files = _frames(folder)
+    none = [] if files else [f"{folder / 'frames'}: holds no pictures"]
+    return missing([_notes(folder), *files]) + none
+
+
+def _clips(root: Path) -> dict[str, Path]:
+    return marked_clips(root, "frames", 2, "CoTracker3's Kubric")
+
+
+def _notes(folder: Path) -> Path:
     return folder / f"{folder.resolve().name}.npy"
 
 
 def _frames(folder: Path) -> list[Path]:
-    with reading(folder / "frames"):
+    with reading(folder / "frames", "a folder of pictures"):
         files = (folder / "frames").iterdir()
         return sorted((one for one in files if one.suffix in IMAGE_SUFFIXES), key=natural_key)
 
@@ -103,7 +99,7 @@ class _Arrays(pickle.Unpickler):
 
 def _dictionary(path: Path) -> Any:
     """The dictionary in an .npy of one pickled object."""
-    with reading(path), path.open("rb") as file:
+    with reading(path, "CoTracker3's tracks"), path.open("rb") as file:
         version = np.lib.format.read_magic(file)
         header = {
             (1, 0): np.lib.format.read_array_header_1_0,

@@ -15,19 +15,17 @@ import numpy as np
 
 from worldline.datasets.clip import Clip
 from worldline.datasets.files import (
-    Frames,
     clip_folders,
     first_place,
-    images,
-    indices,
     listed,
     missing,
     one_of,
-    picture,
     problems_in,
     reading,
     some,
 )
+from worldline.datasets.frames import Frames, indices
+from worldline.datasets.pictures import images, picture
 from worldline.errors import InputError
 
 RESOLUTIONS = ("480p", "Full-Resolution", "1080p")

@@ -12,24 +12,16 @@ centre is (0.5, 0.5): nothing is added. The world is nerfstudio's, of no known s
 The data's licence: the DL3DV-10K terms of use (non-commercial), which have to be accepted.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from worldline.datasets.cameras import OPENGL, pinhole
 from worldline.datasets.clip import Clip
-from worldline.datasets.files_of_training import (
-    OPENGL,
-    chosen,
-    clips_with,
-    content_of,
-    missing,
-    pinhole,
-    reading,
-    rgb_stack,
-    told,
-)
+from worldline.datasets.files import json_of, marked_clips, missing, problems_in, reading
+from worldline.datasets.frames import Frames, indices
+from worldline.datasets.pictures import images
 from worldline.errors import InputError
 from worldline.io.lens import undistort
 
@@ -40,18 +32,18 @@ _BENDS = ("k1", "k2", "p1", "p2", "k3")
 
 def names(root: Path) -> list[str]:
     """The clips' folders under ``root``; InputError where there is none."""
-    return clips_with(root, _NOTES, 3, "DL3DV")
+    return list(_clips(root))
 
 
-def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
+def read(root: Path, name: str, frames: Frames = None) -> Clip:
     """A clip without depth, in the order of its file; InputError if a file is missing or broken."""
     folder = root / name
-    note = content_of(folder / _NOTES)
-    with reading(folder / _NOTES):
+    note = json_of(folder / _NOTES)
+    with reading(folder / _NOTES, "DL3DV's cameras"):
         listed = note["frames"]
-        rows = chosen(len(listed), frames, name)
+        rows = indices(len(listed), frames, name)
         paths = [_picture(folder, listed[row]) for row in rows]
-        pictures = rgb_stack(paths)
+        pictures = images(paths)
         lenses = [{**note, **listed[row]} for row in rows]
         K = np.stack([_matrix(lens, pictures.shape[2:0:-1]) for lens in lenses])
         for row, lens in enumerate(lenses):
@@ -63,21 +55,20 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
     return Clip(name, pictures, stems, metric=False, world_from_camera=poses, intrinsics=K)
 
 
-@told
 def problems(root: Path) -> list[str]:
     """Pictures that are missing or empty, and files of cameras that cannot be read."""
-    lines = []
-    for name in names(root):
-        path = root / name / _NOTES
-        try:
-            note = content_of(path)
-            with reading(path):
-                wanted = [_picture(root / name, one) for one in note["frames"]]
-        except InputError as error:
-            lines.append(str(error))
-            continue
-        lines += missing(wanted, root)
-    return lines
+    return problems_in(root, _clips, _lacking)
+
+
+def _lacking(folder: Path) -> list[str]:
+    note = json_of(folder / _NOTES)
+    with reading(folder / _NOTES, "DL3DV's cameras"):
+        wanted = [_picture(folder, one) for one in note["frames"]]
+    return missing(wanted)
+
+
+def _clips(root: Path) -> dict[str, Path]:
+    return marked_clips(root, _NOTES, 3, "DL3DV")
 
 
 def _picture(folder: Path, note: Any) -> Path:
@@ -91,6 +82,6 @@ def _matrix(lens: Any, size: tuple[int, ...]) -> np.ndarray:
     model = str(lens.get("camera_model", "OPENCV"))
     if model not in ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE"):
         raise InputError(f"{_NOTES}: {model} cameras are none of DL3DV's; OPENCV is read.")
-    K = pinhole(*(lens[one] for one in ("fl_x", "fl_y", "cx", "cy")))
+    K = pinhole(*(float(lens[one]) for one in ("fl_x", "fl_y", "cx", "cy")))
     K[:2] *= (np.array(size) / [float(lens["w"]), float(lens["h"])])[:, None]
     return K

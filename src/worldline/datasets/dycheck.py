@@ -15,30 +15,18 @@ DyCheck trains and tests in.
 The data's licence: Apache-2.0.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from worldline.datasets.cameras import pinhole
 from worldline.datasets.clip import Clip, HeldOut, PointTracks
-from worldline.datasets.files_of_training import (
-    array_of,
-    chosen,
-    clips_with,
-    content_of,
-    first_visible,
-    known,
-    missing,
-    picture,
-    pinhole,
-    reading,
-    rgb_stack,
-    same_sizes,
-    told,
-)
+from worldline.datasets.files import array_of, json_of, marked_clips, missing, problems_in, reading
+from worldline.datasets.frames import Frames, first_visible, indices
+from worldline.datasets.pictures import images, known, picture, same_sizes
 from worldline.errors import InputError
 
 SPLITS = ("train", "val")
@@ -52,12 +40,11 @@ class _Split:
 
 def names(root: Path) -> list[str]:
     """The splits of the scenes under ``root``; InputError where there is none."""
-    scenes = clips_with(root, "scene.json", 2, "DyCheck")
     return [
-        f"{scene}/{split}"
-        for scene in scenes
+        f"{name}/{split}"
+        for name, scene in _scenes(root).items()
         for split in SPLITS
-        if _split(root / scene, split).ids
+        if _split(scene, split).ids
     ]
 
 
@@ -68,9 +55,7 @@ def split(root: Path, part: str) -> list[str]:
     return [name for scene in scenes if (name := f"{scene}/{part}") in every]
 
 
-def read(
-    root: Path, name: str, frames: Sequence[int] | None = None, scale: int | None = None
-) -> Clip:
+def read(root: Path, name: str, frames: Frames = None, scale: int | None = None) -> Clip:
     """A split of a scene, in metres.
 
     ``scale`` is 1 or 2: which size of the pictures (``1x``, ``2x``); None is the dataset's own.
@@ -80,12 +65,12 @@ def read(
     broken.
     """
     scene, split, listed, rows = _asked(root, name, frames)
-    extra = content_of(scene / "extra.json")
+    extra = json_of(scene / "extra.json")
     size = _size(scene, scale, extra)
     ids = [listed.ids[row] for row in rows]
-    pictures = rgb_stack([scene / "rgb" / size / f"{one}.png" for one in ids])
+    pictures = images([scene / "rgb" / size / f"{one}.png" for one in ids])
     cameras = [_camera(scene / "camera" / f"{one}.json", pictures.shape[2]) for one in ids]
-    with reading(scene / "extra.json"):
+    with reading(scene / "extra.json", "DyCheck's notes"):
         rate = float(extra["fps"])
     times = [listed.times[row] for row in rows]
     return Clip(
@@ -118,11 +103,11 @@ def _views(root: Path, scene: Path, times: list[int], scale: int | None) -> Held
 
 
 def covisible(
-    root: Path, name: str, frames: Sequence[int] | None = None, scale: int | None = None
+    root: Path, name: str, frames: Frames = None, scale: int | None = None
 ) -> Bool[np.ndarray, "N H W"]:
     """Which pixels of a ``val`` split enough training frames see; DyCheck's metrics are of them."""
     scene, split, listed, rows = _asked(root, name, frames)
-    folder = scene / "covisible" / _size(scene, scale, content_of(scene / "extra.json")) / split
+    folder = scene / "covisible" / _size(scene, scale, json_of(scene / "extra.json")) / split
     paths = [folder / f"{listed.ids[row]}.png" for row in rows]
     masks = same_sizes([picture(path) for path in paths], paths)
     return np.asarray(masks.reshape(*masks.shape[:3], -1)[..., 0] > 0)
@@ -131,57 +116,63 @@ def covisible(
 def normalisation(root: Path, name: str) -> tuple[Float[np.ndarray, "3"], float]:
     """``(center, scale)``: DyCheck works in ``(world - center) * scale``."""
     path = root / Path(name).parent / "scene.json"
-    note = content_of(path)
-    with reading(path):
+    note = json_of(path)
+    with reading(path, "DyCheck's scene"):
         return np.array(note["center"], float).reshape(3), float(note["scale"])
 
 
-@told
 def problems(root: Path) -> list[str]:
     """What is missing or empty of the files that every frame has."""
+    return problems_in(root, _scenes, _lacking)
+
+
+def _lacking(scene: Path) -> list[str]:
+    size = _size(scene, None, json_of(scene / "extra.json"))
     wanted = []
-    for name in names(root):
-        scene, split, listed, _ = _asked(root, name, None)
-        size = _size(scene, None, content_of(scene / "extra.json"))
-        for one in listed.ids:
+    for split in SPLITS:
+        for one in _split(scene, split).ids:
             wanted += [scene / "camera" / f"{one}.json", scene / "rgb" / size / f"{one}.png"]
             wanted += [scene / "depth" / size / f"{one}.npy"] if split == "train" else []
-    return missing(wanted, root)
+    return missing(wanted)
+
+
+def _scenes(root: Path) -> dict[str, Path]:
+    return marked_clips(root, "scene.json", 2, "DyCheck")
 
 
 def _asked(
-    root: Path, name: str, frames: Sequence[int] | None
-) -> tuple[Path, str, _Split, list[int]]:
+    root: Path, name: str, frames: Frames
+) -> tuple[Path, str, _Split, Int[np.ndarray, " N"]]:
     scene, _, split = name.rpartition("/")
     if split not in SPLITS:
         raise InputError(f"{name}: name a scene and its split, as in paper-windmill/train.")
     listed = _split(root / scene, split)
-    return root / scene, split, listed, chosen(len(listed.ids), frames, name)
+    return root / scene, split, listed, indices(len(listed.ids), frames, name)
 
 
 def _split(scene: Path, split: str) -> _Split:
     """The split as it is stored, or as DyCheck makes it: camera 0 trains, the others test."""
     path = scene / "splits" / f"{split}.json"
     if path.is_file():
-        note = content_of(path)
-        with reading(path):
+        note = json_of(path)
+        with reading(path, "DyCheck's split"):
             return _Split([str(one) for one in note["frame_names"]], [*note["time_ids"]])
-    ids, about = content_of(scene / "dataset.json"), content_of(scene / "metadata.json")
-    with reading(scene / "metadata.json"):
+    ids, about = json_of(scene / "dataset.json"), json_of(scene / "metadata.json")
+    with reading(scene / "metadata.json", "DyCheck's frames"):
         of = [str(one) for one in ids["ids"]]
         of = [one for one in of if (about[one]["camera_id"] == 0) == (split == "train")]
         return _Split(of, [about[one]["warp_id"] for one in of])
 
 
 def _size(scene: Path, scale: int | None, extra: Any) -> str:
-    with reading(scene / "extra.json"):
+    with reading(scene / "extra.json", "DyCheck's notes"):
         return f"{extra['factor'] if scale is None else scale}x"
 
 
 def _camera(path: Path, width: int) -> tuple[np.ndarray, np.ndarray]:
     """The pose, and the matrix for pictures of this width."""
-    note = content_of(path)
-    with reading(path):
+    note = json_of(path)
+    with reading(path, "DyCheck's camera"):
         bends = [note.get("skew", 0.0), *note["radial_distortion"]]
         bends += note.get("tangential_distortion", note.get("tangential", ()))
         if np.any(np.abs(bends) > 0):
@@ -189,7 +180,7 @@ def _camera(path: Path, width: int) -> tuple[np.ndarray, np.ndarray]:
         pose = np.eye(4)
         pose[:3, :3] = np.array(note["orientation"], float).T
         pose[:3, 3] = note["position"]
-        focal, (cx, cy) = float(note["focal_length"]), note["principal_point"]
+        focal, (cx, cy) = float(note["focal_length"]), map(float, note["principal_point"])
         K = pinhole(focal, focal * float(note["pixel_aspect_ratio"]), cx, cy)
         K[:2] *= width / float(note["image_size"][0])
     return pose, K
@@ -204,8 +195,8 @@ def _depth(folder: Path, ids: list[str], size: tuple[int, ...]) -> np.ndarray | 
     for row, path in enumerate(paths):
         if path.is_file():
             one = array_of(path)
-            with reading(path):
-                maps[row] = known(one.reshape(size))
+            with reading(path, "DyCheck's depth"):
+                maps[row] = known(one.astype(np.float64).reshape(size))
     return maps
 
 
@@ -214,11 +205,11 @@ def _keypoints(folder: Path, ids: list[str]) -> PointTracks | None:
     found = {row: path for row, path in found.items() if path.is_file()}
     if not found:
         return None
-    points = {row: content_of(path) for row, path in found.items()}
+    points = {row: json_of(path) for row, path in found.items()}
     uv = np.full((len(next(iter(points.values()))), len(ids), 2), np.nan)
     visible = np.zeros(uv.shape[:2], bool)
     for row, listed in points.items():
-        with reading(found[row]):
+        with reading(found[row], "DyCheck's keypoints"):
             xyv = np.array(listed, float).reshape(-1, 3)
             visible[:, row] = xyv[:, 2] > 0
             uv[:, row] = np.where(visible[:, row, None], xyv[:, :2] + 0.5, np.nan)

@@ -24,38 +24,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
+from worldline.datasets.cameras import pinhole
 from worldline.datasets.clip import Clip, PointTracks
-from worldline.datasets.files_of_training import (
-    chosen,
-    clips_with,
-    consecutive,
-    first_visible,
-    known,
-    missing,
-    moving,
-    picture,
-    pinhole,
-    reading,
-    rgb_stack,
-    same_sizes,
-    told,
-)
+from worldline.datasets.files import marked_clips, missing, problems_in, reading
+from worldline.datasets.frames import Frames, consecutive, first_visible, indices, moves_by_distance
+from worldline.datasets.pictures import images, known, picture, same_sizes
 from worldline.errors import InputError
 
 _FLOWS = ("flow_forward", "flow_forward_mask")
-_LIST = "frame_annotations_*.jgz"
+_LIST, _WHAT = "frame_annotations_*.jgz", "Dynamic Replica's list of frames"
 _FLIP = np.array([-1.0, -1.0, 1.0])  # PyTorch3D's camera axes, in OpenCV's
 
 
 def names(root: Path) -> list[str]:
     """Each camera of each sequence of the splits under ``root``; InputError where there is none."""
-    splits = clips_with(root, _LIST, 1, "Dynamic Replica")
-    return [f"{split}/{one}" for split in splits for one in _sequences(root / split)]
+    return [f"{split}/{one}" for split, home in _splits(root).items() for one in _sequences(home)]
 
 
-def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
+def read(root: Path, name: str, frames: Frames = None) -> Clip:
     """A clip, in metres; InputError for a file that is missing or broken.
 
     What moves of the tracks is told by the frames that are read.
@@ -64,16 +52,16 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
     every = _sequences(root / split).get(rest)
     if every is None:
         raise InputError(f"{name}: there is no such clip; name one as in valid/SEQUENCE/left.")
-    rows = chosen(len(every), frames, name)
+    rows = indices(len(every), frames, name)
     notes = [every[row] for row in rows]
     home = root / split
-    with reading(_list_of(home)):
-        images = [home / note["image"]["path"] for note in notes]
+    with reading(_list_of(home), _WHAT):
+        stills = [home / note["image"]["path"] for note in notes]
         cameras = [_camera(note) for note in notes]
         times = [float(note["frame_timestamp"]) for note in notes]
         files = {what: _paths(home, notes, what) for what in ("depth", "mask", "trajectories")}
         flows = {what: _paths(home, notes[:-1], what) for what in _FLOWS}
-    pictures = rgb_stack(images)
+    pictures = images(stills)
     depth = None if files["depth"] is None else known(_halves(files["depth"]))
     return Clip(
         name,
@@ -90,21 +78,23 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
     )
 
 
-@told
 def problems(root: Path) -> list[str]:
     """Files that the lists name and that are missing or empty."""
-    lines = []
-    for split in clips_with(root, _LIST, 1, "Dynamic Replica"):
-        try:
-            sequences = _sequences(root / split)
-        except InputError as error:
-            lines.append(str(error))
-            continue
-        for notes in sequences.values():
-            for what in ("image", "depth", "mask", "trajectories", *_FLOWS):
-                wanted = [_path(root / split, note, what) for note in notes]
-                lines += missing([path for path in wanted if path is not None], root)
-    return lines
+    return problems_in(root, _splits, _lacking)
+
+
+def _lacking(home: Path) -> list[str]:
+    wanted = [
+        _path(home, note, what)
+        for notes in _sequences(home).values()
+        for what in ("image", "depth", "mask", "trajectories", *_FLOWS)
+        for note in notes
+    ]
+    return missing(path for path in wanted if path is not None)
+
+
+def _splits(root: Path) -> dict[str, Path]:
+    return marked_clips(root, _LIST, 1, "Dynamic Replica")
 
 
 def _list_of(home: Path) -> Path:
@@ -115,7 +105,7 @@ def _list_of(home: Path) -> Path:
 def _sequences(home: Path) -> dict[str, list[Any]]:
     """Frames of ``SEQUENCE/CAMERA``, in order."""
     path = _list_of(home)
-    with reading(path), gzip.open(path, "rt", encoding="utf-8") as file:
+    with reading(path, _WHAT), gzip.open(path, "rt", encoding="utf-8") as file:
         found: dict[str, list[Any]] = {}
         for note in json.load(file):
             camera = note.get("camera_name") or "left"
@@ -158,7 +148,7 @@ def _camera(note: Any) -> tuple[np.ndarray, np.ndarray]:
 def _halves(paths: Sequence[Path]) -> Float[np.ndarray, "N H W"]:
     """Half floats that are stored in the bits of 16-bit pictures."""
     bits = same_sizes([picture(path) for path in paths], paths)
-    with reading(paths[0]):
+    with reading(paths[0], "half floats"):
         if bits.dtype != np.uint16 or bits.ndim != 3:
             raise ValueError("it has no 16-bit grey values")
         return bits.view(np.float16).astype(np.float64)
@@ -169,7 +159,7 @@ def _masks(paths: Sequence[Path]) -> np.ndarray:
     return np.asarray(masks.reshape(*masks.shape[:3], -1)[..., 0] > 0)
 
 
-def _flow(files: dict[str, list[Path] | None], rows: Sequence[int]) -> np.ndarray | None:
+def _flow(files: dict[str, list[Path] | None], rows: Int[np.ndarray, " N"]) -> np.ndarray | None:
     """Flow to the next frame; NaN where it is masked out, or where a frame was left out."""
     paths, masks = (files[what] for what in _FLOWS)
     if not paths:
@@ -186,7 +176,7 @@ def _flow(files: dict[str, list[Path] | None], rows: Sequence[int]) -> np.ndarra
 def _tracks(paths: Sequence[Path]) -> PointTracks:
     frames = []
     for path in paths:
-        with reading(path):
+        with reading(path, "Dynamic Replica's tracks"):
             try:
                 one = torch.load(path, map_location="cpu", weights_only=True)
             except (RuntimeError, pickle.UnpicklingError) as error:
@@ -197,4 +187,4 @@ def _tracks(paths: Sequence[Path]) -> PointTracks:
         same_sizes([frame[k] for frame in frames], paths).swapaxes(0, 1) for k in range(3)
     )
     uv, xyz, visible = uv[..., :2].astype(float), xyz.astype(float), visible > 0
-    return PointTracks(visible, uv, xyz, moving(xyz), first_visible(visible))
+    return PointTracks(visible, uv, xyz, moves_by_distance(xyz), first_visible(visible))

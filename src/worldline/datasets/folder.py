@@ -12,7 +12,6 @@ K comes in either pixel convention, so its principal point tells: half of the si
 at +0.5, as COLMAP's calibrations have; all others are taken as OpenCV's, with integer ones.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -20,26 +19,24 @@ from typing import Any
 import cv2
 import numpy as np
 
+from worldline.datasets.cameras import from_integer_centres, to_integer_centres
 from worldline.datasets.clip import Clip, PointTracks
 from worldline.datasets.files import (
-    Frames,
     clip_folders,
-    depth_pictures,
-    flow_of_pairs,
-    from_integer_centres,
-    images,
-    indices,
+    json_of,
     listed,
     missing,
     one_of,
-    picture,
     problems_in,
     reading,
 )
+from worldline.datasets.frames import Frames, flow_of_pairs, indices
+from worldline.datasets.pictures import depth_pictures, picture
 from worldline.datasets.unpickling import arrays
 from worldline.errors import InputError
 from worldline.io.lens import undistort
 from worldline.io.selection import Selection
+from worldline.io.stills import read_stills
 from worldline.io.video import read_video
 
 MOVES, UNJUDGED = 255, (85, 170)  # labels; CDnet's for outside, and for motion nobody can tell
@@ -58,7 +55,7 @@ def read(root: Path, name: str, frames: Frames = None) -> Clip:
     meta, files = _meta(folder), _frame_files(folder)
     every = None if files else _video(folder)
     chosen = indices(len(files) if every is None else len(every), frames, name)
-    pixels = images([files[k] for k in chosen]) if every is None else every[chosen]
+    pixels = _pictures([files[k] for k in chosen]) if every is None else every[chosen]
     count = len(files) if every is None else len(every)
     shape = pixels.shape[1:3]
     cameras = _cameras(folder, count)
@@ -125,6 +122,14 @@ def _source(folder: Path) -> Path | None:
     return held[0] if held else None
 
 
+def _pictures(files: list[Path]) -> np.ndarray:
+    """Anyone's pictures: upright and over black, as a system that is given ``source`` has them."""
+    absent = missing(files)
+    if absent:
+        raise InputError(f"{absent[0]}; restore it, or remove the clip.")
+    return read_stills(files, Selection(size=None)).frames
+
+
 def _video(folder: Path) -> np.ndarray:
     return read_video(folder / "video.mp4", Selection(size=None)).frames
 
@@ -133,8 +138,7 @@ def _meta(folder: Path) -> dict[str, Any]:
     file = folder / "meta.json"
     if not file.is_file():
         return {}
-    with reading(file, "JSON"):
-        content = json.loads(file.read_text(encoding="utf-8"))
+    content = json_of(file)
     if not isinstance(content, dict):
         raise InputError(f"{file}: is no JSON object.")
     return content
@@ -209,7 +213,7 @@ def _straight(maps: np.ndarray | None, K: np.ndarray, dist: np.ndarray) -> np.nd
     """Depth or labels without lens distortion: nearest values, unknown or not judged outside."""
     if maps is None:
         return None
-    centred = K - np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+    centred = to_integer_centres(K)
     size = (maps.shape[2], maps.shape[1])
     x, y = cv2.initUndistortRectifyMap(centred, dist, None, centred, size, cv2.CV_32FC1)
     border: dict[str, Any] = {

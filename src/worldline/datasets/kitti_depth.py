@@ -17,19 +17,19 @@ from pathlib import Path
 
 import numpy as np
 
+from worldline.datasets.cameras import from_integer_centres
 from worldline.datasets.clip import Clip
 from worldline.datasets.files import (
-    Frames,
-    depth_pictures,
     first_place,
-    from_integer_centres,
-    images,
-    indices,
     listed,
     missing,
+    one_of,
+    problems_in,
     reading,
     table,
 )
+from worldline.datasets.frames import Frames, indices
+from worldline.datasets.pictures import depth_pictures, images
 from worldline.errors import InputError
 
 STEPS_PER_METRE = 256.0
@@ -49,10 +49,7 @@ def protocol(root: Path, name: str) -> slice:
 
 def read(root: Path, name: str, frames: Frames = None) -> Clip:
     """A drive's frames that have depth; ``frames`` are positions among them."""
-    clips = _clips(root)
-    if name not in clips:
-        raise InputError(f"{root}: has no clip {name!r}; it has {', '.join(list(clips)[:5])}.")
-    pairs = clips[name]
+    pairs = one_of(_clips(root), name, root)
     chosen = indices(len(pairs), frames, name)
     colour, depth = zip(*(pairs[k] for k in chosen), strict=True)
     pixels = images(colour)
@@ -68,14 +65,14 @@ def read(root: Path, name: str, frames: Frames = None) -> Clip:
 
 def problems(root: Path) -> list[str]:
     """Depth without its picture, and empty files."""
-    try:
-        clips = _clips(root)
-    except InputError as error:
-        return [str(error)]
-    return missing(file for pairs in clips.values() for pair in pairs for file in pair)
+    return problems_in(root, _clips, _lacking)
 
 
 Pairs = list[tuple[Path, Path]]  # a picture and its depth
+
+
+def _lacking(pairs: Pairs) -> list[str]:
+    return missing(file for pair in pairs for file in pair)
 
 
 def _clips(root: Path) -> dict[str, Pairs]:

@@ -12,17 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from worldline.datasets.cameras import inverse, moved, projected
 from worldline.datasets.clip import Clip, PointTracks
-from worldline.datasets.files import (
-    Frames,
-    decoded,
-    indices,
-    inverse,
-    moved,
-    moves,
-    projected,
-    where_asked,
-)
+from worldline.datasets.frames import Frames, indices, moves_by_path, where_asked
 from worldline.datasets.npz_tracks import (
     MOVES,
     NEEDED,
@@ -33,6 +25,7 @@ from worldline.datasets.npz_tracks import (
     npz_problems,
     world_from_camera,
 )
+from worldline.datasets.pictures import decoded_frames
 from worldline.datasets.unpickling import arrays, required
 from worldline.errors import InputError
 
@@ -58,7 +51,7 @@ def read(root: Path, name: str, frames: Frames = None) -> Clip:
     content = arrays(file, (*NEEDED, "extrinsics_w2c"))
     required(content, NEEDED, file)
     chosen = indices(len(content["images_jpeg_bytes"]), frames, name)
-    pixels = decoded([content["images_jpeg_bytes"][k] for k in chosen], name)
+    pixels = decoded_frames([content["images_jpeg_bytes"][k] for k in chosen], name)
     xyz, visible = _points(content, file)
     K = lens(content["fx_fy_cx_cy"], len(chosen), file)
     poses = world_from_camera(content, chosen, file)
@@ -75,7 +68,7 @@ def read(root: Path, name: str, frames: Frames = None) -> Clip:
             visible=visible,
             uv=None if poses is None else projected(moved(inverse(poses), xyz), K),
             xyz=xyz,
-            dynamic=moves(xyz, MOVES),
+            dynamic=moves_by_path(xyz, MOVES),
             query=where_asked(query, chosen),
         ),
     )

@@ -24,7 +24,6 @@ focal length is right for frames that are not square, and normals are not looked
 The data's licence: Apache-2.0 (objects of Google Scanned Objects: CC-BY 4.0).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -35,23 +34,11 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy.spatial.transform import Rotation
 
 from worldline.datasets import tfrecord
+from worldline.datasets.cameras import OPENGL, pinhole, projected
 from worldline.datasets.clip import Clip, PointTracks
-from worldline.datasets.files_of_training import (
-    MOVES,
-    OPENGL,
-    chosen,
-    clips_with,
-    consecutive,
-    content_of,
-    decoded,
-    known,
-    missing,
-    picture,
-    pinhole,
-    reading,
-    same_sizes,
-    told,
-)
+from worldline.datasets.files import json_of, marked_clips, missing, problems_in, reading
+from worldline.datasets.frames import MOVES, Frames, consecutive, indices
+from worldline.datasets.pictures import decoded, known, picture, same_sizes
 from worldline.errors import InputError
 
 FPS = 12.0  # of the published sets
@@ -60,6 +47,7 @@ _STEP = 4  # points are asked for in every 4th pixel of every 4th frame, as Kubr
 _NEARER = 0.99  # of a point's distance: what is nearer hides it
 _LEVELS = 65535.0
 _FOLDER, _RECORDS = "metadata.json", "*.tfrecord*"
+_RECORD = "records of MOVi"
 _LAYERS = {
     "rgba": "png",
     "depth": "tiff",
@@ -88,50 +76,52 @@ class _Raw:
 
 def names(root: Path) -> list[str]:
     """The clips' folders under ``root``, and the records of its files; InputError if none."""
-    records = [path for path in sorted(root.rglob(_RECORDS)) if path.is_file()]
     found = []
-    for path in records:
-        with reading(path):
-            count = len(tfrecord.places(path))
-        found += [f"{path.relative_to(root).as_posix()}:{number}" for number in range(count)]
-    if found and not any(root.rglob(_FOLDER)):
-        return found
-    return found + clips_with(root, _FOLDER, 2, "MOVi")
+    for name, place in _places(root).items():
+        records = _records(place) if place.is_file() else None
+        found += [name] if records is None else [f"{name}:{k}" for k in range(len(records))]
+    return found or list(_folders(root))  # which tells where the files hold no record
 
 
-def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
+def read(root: Path, name: str, frames: Frames = None) -> Clip:
     """A clip, in metres, with all that Kubric knows; InputError if a file is missing or broken."""
     file, _, number = name.rpartition(":")
     if file and number.isdecimal():
-        with reading(root / file):
+        with reading(root / file, _RECORD):
             raw, rows = _of_record(root / file, int(number), frames, name)
     else:
         raw, rows = _of_folder(root / name, frames, name)
     return _clip(raw, rows, name)
 
 
-@told
 def problems(root: Path) -> list[str]:
     """Files that are missing or empty, and record files that are cut off."""
-    lines = []
-    records = sorted(root.rglob(_RECORDS))
-    if not records:
-        names(root)  # tells where there is nothing at all
-    for path in records:
-        try:
-            tfrecord.places(path)
-        except (OSError, ValueError) as error:
-            lines.append(f"{path.relative_to(root)}: {error}.")
-    for note in sorted(root.rglob(_FOLDER)):
-        try:
-            count = _count(content_of(note), note)
-        except InputError as error:
-            lines.append(str(error))
-            continue
-        wanted = [note.parent / "data_ranges.json"]
-        wanted += [_layer(note.parent, layer, k) for layer in _LAYERS for k in range(count)]
-        lines += missing(wanted, root)
-    return lines
+    return problems_in(root, _places, _lacking)
+
+
+def _lacking(place: Path) -> list[str]:
+    if place.is_file():
+        _records(place)
+        return missing([place])
+    count = _count(json_of(place / _FOLDER), place / _FOLDER)
+    layers = [_layer(place, layer, k) for layer in _LAYERS for k in range(count)]
+    return missing([place / "data_ranges.json", *layers])
+
+
+def _places(root: Path) -> dict[str, Path]:
+    """Files of records and the clips' folders; InputError where there is neither."""
+    files = [path for path in sorted(root.rglob(_RECORDS)) if path.is_file()]
+    found = {path.relative_to(root).as_posix(): path for path in files}
+    return found if found and not any(root.rglob(_FOLDER)) else {**found, **_folders(root)}
+
+
+def _folders(root: Path) -> dict[str, Path]:
+    return marked_clips(root, _FOLDER, 2, "MOVi")
+
+
+def _records(path: Path) -> list[tuple[int, int]]:
+    with reading(path, _RECORD):
+        return tfrecord.places(path)
 
 
 def _layer(folder: Path, layer: str, frame: int) -> Path:
@@ -139,22 +129,22 @@ def _layer(folder: Path, layer: str, frame: int) -> Path:
 
 
 def _count(note: Any, path: Path) -> int:
-    with reading(path):
+    with reading(path, "MOVi's metadata"):
         return int(note["metadata"]["num_frames"])
 
 
-def _of_folder(folder: Path, frames: Sequence[int] | None, name: str) -> tuple[_Raw, list[int]]:
-    note = content_of(folder / _FOLDER)
+def _of_folder(folder: Path, frames: Frames, name: str) -> tuple[_Raw, Int[np.ndarray, " N"]]:
+    note = json_of(folder / _FOLDER)
     count = _count(note, folder / _FOLDER)
-    rows = chosen(count, frames, name)
+    rows = indices(count, frames, name)
     layers = {}
     for layer in _LAYERS:
-        paths = [_layer(folder, layer, row) for row in rows]
+        paths = [_layer(folder, layer, row) for row in rows.tolist()]
         layers[layer] = same_sizes([picture(path) for path in paths], paths)
-    ranges = content_of(folder / "data_ranges.json")
-    with reading(folder / "data_ranges.json"):
+    ranges = json_of(folder / "data_ranges.json")
+    with reading(folder / "data_ranges.json", "MOVi's ranges"):
         low, high = (float(ranges["forward_flow"][end]) for end in ("min", "max"))
-    with reading(folder / _FOLDER):
+    with reading(folder / _FOLDER, "MOVi's metadata"):
         camera, instances = note["camera"], note["instances"]
         corners = np.array([one["bboxes_3d"] for one in instances], float)
         raw = _Raw(
@@ -173,8 +163,8 @@ def _of_folder(folder: Path, frames: Sequence[int] | None, name: str) -> tuple[_
 
 
 def _of_record(
-    path: Path, number: int, frames: Sequence[int] | None, name: str
-) -> tuple[_Raw, list[int]]:
+    path: Path, number: int, frames: Frames, name: str
+) -> tuple[_Raw, Int[np.ndarray, " N"]]:
     places = tfrecord.places(path)
     if number >= len(places):
         raise InputError(f"{name}: there is no such record; {path.name} has {len(places)}.")
@@ -183,7 +173,7 @@ def _of_record(
         one: dict[str, Any] = tfrecord.example(file.read(places[number][1]))
     count = int(one["metadata/num_frames"][0])
     size = (int(one["metadata/height"][0]), int(one["metadata/width"][0]))
-    rows = chosen(count, frames, name)
+    rows = indices(count, frames, name)
 
     def pictures(feature: str) -> np.ndarray:
         return np.stack([decoded(one[feature][row]).reshape(*size, -1) for row in rows])
@@ -209,7 +199,7 @@ def _of_record(
     return raw, rows
 
 
-def _clip(raw: _Raw, rows: list[int], name: str) -> Clip:
+def _clip(raw: _Raw, rows: Int[np.ndarray, " N"], name: str) -> Clip:
     count, height, width = raw.ray.shape
     if raw.segment.max() > len(raw.corners):
         raise InputError(
@@ -248,7 +238,7 @@ def _clip(raw: _Raw, rows: list[int], name: str) -> Clip:
 
 def _tracks(
     raw: _Raw,
-    rows: list[int],
+    rows: Int[np.ndarray, " N"],
     depth: Float[np.ndarray, "N H W"],
     rays: Float[np.ndarray, "H W 3"],
     poses: Float[np.ndarray, "N 4 4"],
@@ -267,11 +257,8 @@ def _tracks(
     at = segment[of_object] - 1
     xyz[of_object] = np.einsum("mi,mnij->mnj", place[of_object], world_from_box[at])
     seen = np.einsum("nji,mnj->mni", poses[:, :3, :3], xyz - poses[:, :3, 3])
-    front = seen[..., 2] > 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        uv = seen[..., :2] / seen[..., 2:] * K[0, 0] + K[:2, 2]
-    uv = np.where(front[..., None], uv, np.nan)
-    visible = front & _visible(raw, uv, np.linalg.norm(seen, axis=-1), segment)
+    uv = projected(seen, K)
+    visible = (seen[..., 2] > 0) & _visible(raw, uv, np.linalg.norm(seen, axis=-1), segment)
     return PointTracks(visible, uv, xyz, moves[segment], frame)
 
 

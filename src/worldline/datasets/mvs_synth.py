@@ -12,40 +12,30 @@ lies half a pixel before that counts from the top-left pixel's centre, and 0.5 i
 The data's licence: for research, as its page says.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from worldline.datasets.cameras import pinhole
 from worldline.datasets.clip import Clip
-from worldline.datasets.files_of_training import (
-    chosen,
-    clips_with,
-    content_of,
-    exr,
-    known,
-    missing,
-    pinhole,
-    reading,
-    rgb_stack,
-    same_sizes,
-    told,
-)
+from worldline.datasets.files import json_of, marked_clips, missing, problems_in, reading
+from worldline.datasets.frames import Frames, indices
+from worldline.datasets.pictures import exr, images, known, same_sizes
 
 _SWAP = np.eye(4)[[1, 0, 2, 3]]
 
 
 def names(root: Path) -> list[str]:
     """The clips' folders under ``root``; InputError where there is none."""
-    return clips_with(root, "poses", 2, "MVS-Synth")
+    return list(_clips(root))
 
 
-def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
+def read(root: Path, name: str, frames: Frames = None) -> Clip:
     """A clip, in the game's units; InputError for a file that is missing or broken."""
     folder = root / name
     listed = _stems(folder)
-    stems = [listed[row] for row in chosen(len(listed), frames, name)]
-    pictures = rgb_stack([folder / "images" / f"{stem}.png" for stem in stems])
+    stems = [listed[row] for row in indices(len(listed), frames, name)]
+    pictures = images([folder / "images" / f"{stem}.png" for stem in stems])
     depths = [folder / "depths" / f"{stem}.exr" for stem in stems]
     cameras = [_camera(folder / "poses" / f"{stem}.json", pictures.shape[2]) for stem in stems]
     return Clip(
@@ -59,18 +49,21 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
     )
 
 
-@told
 def problems(root: Path) -> list[str]:
     """Pictures and depths that are missing or empty, of the frames that have a pose."""
+    return problems_in(root, _clips, _lacking)
+
+
+def _lacking(folder: Path) -> list[str]:
     wanted = []
-    for name in names(root):
-        for stem in _stems(root / name):
-            wanted += [root / name / "images" / f"{stem}.png"]
-            wanted += [
-                root / name / "depths" / f"{stem}.exr",
-                root / name / "poses" / f"{stem}.json",
-            ]
-    return missing(wanted, root)
+    for stem in _stems(folder):
+        wanted += [folder / "images" / f"{stem}.png", folder / "depths" / f"{stem}.exr"]
+        wanted += [folder / "poses" / f"{stem}.json"]
+    return missing(wanted)
+
+
+def _clips(root: Path) -> dict[str, Path]:
+    return marked_clips(root, "poses", 2, "MVS-Synth")
 
 
 def _stems(folder: Path) -> list[str]:
@@ -78,8 +71,8 @@ def _stems(folder: Path) -> list[str]:
 
 
 def _camera(path: Path, width: int) -> tuple[np.ndarray, np.ndarray]:
-    note = content_of(path)
-    with reading(path):
+    note = json_of(path)
+    with reading(path, "MVS-Synth's camera"):
         pose = np.linalg.inv(np.array(note["extrinsic"], float).reshape(4, 4))
         if not np.isfinite(pose).all():
             raise ValueError("its extrinsic has no inverse")
@@ -87,4 +80,4 @@ def _camera(path: Path, width: int) -> tuple[np.ndarray, np.ndarray]:
             pose = _SWAP @ pose
         cx, cy = float(note["c_x"]), float(note["c_y"])
         half = 0.5 if abs(cx - (width - 1) / 2) < 0.25 else 0.0
-        return pose, pinhole(note["f_x"], note["f_y"], cx + half, cy + half)
+        return pose, pinhole(float(note["f_x"]), float(note["f_y"]), cx + half, cy + half)

@@ -6,20 +6,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from worldline.datasets.cameras import inverse, moved, pinhole, projected
 from worldline.datasets.clip import Clip, PointTracks
-from worldline.datasets.files import (
-    Frames,
-    decoded,
-    indices,
-    inverse,
-    listed,
-    moved,
-    moves,
-    one_of,
-    pinhole,
-    projected,
-    where_asked,
-)
+from worldline.datasets.files import listed, one_of
+from worldline.datasets.frames import Frames, indices, moves_by_path, where_asked
+from worldline.datasets.pictures import decoded_frames, known
 from worldline.datasets.unpickling import array_shapes, arrays, required
 from worldline.errors import InputError
 
@@ -81,7 +72,7 @@ def camera_tracks(
             f"of {content['visibility'].shape}; they must agree."
         )
     chosen = indices(count, frames, name)
-    pixels = decoded([content["images_jpeg_bytes"][k] for k in chosen], name)
+    pixels = decoded_frames([content["images_jpeg_bytes"][k] for k in chosen], name)
     K = lens(content["fx_fy_cx_cy"], len(chosen), file)
     poses = world_from_camera(content, chosen, file)
     if poses is None and still:
@@ -100,7 +91,7 @@ def camera_tracks(
             visible=visible[:, chosen],
             uv=projected(in_camera, K),
             xyz=in_world,
-            dynamic=None if poses is None else moves(in_world, MOVES),
+            dynamic=None if poses is None else moves_by_path(in_world, MOVES),
             query=where_asked(_query(content, visible, query_of, file), chosen),
         ),
     )
@@ -111,7 +102,7 @@ def lens(numbers: np.ndarray, count: int, file: Path) -> Float[np.ndarray, "coun
     if numbers.shape != (4,):
         raise InputError(f"{file}: fx_fy_cx_cy has shape {numbers.shape}, not (4,).")
     fx, fy, cx, cy = (float(one) for one in numbers)
-    return pinhole(fx, fy, cx, cy, count)
+    return np.tile(pinhole(fx, fy, cx, cy), (count, 1, 1))
 
 
 def world_from_camera(
@@ -143,7 +134,7 @@ def _depth(
     depth = content["depth_map"][chosen].astype(np.float32)
     if depth.shape != shape:
         raise InputError(f"{file}: depth_map is {depth.shape}, its frames {shape}.")
-    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(np.nan))
+    return known(depth)
 
 
 def _shapes(file: Path) -> Shapes:

@@ -11,28 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from worldline.datasets.cameras import OPENGL, lost_as_nan, pinhole
 from worldline.datasets.clip import Clip
-from worldline.datasets.files import (
-    Frames,
-    clip_folders,
-    depth_pictures,
-    images,
-    indices,
-    listed,
-    lost_as_nan,
-    missing,
-    one_of,
-    pinhole,
-    problems_in,
-    resized_to,
-    some,
-    table,
-)
+from worldline.datasets.files import clip_folders, listed, missing, one_of, problems_in, some, table
+from worldline.datasets.frames import Frames, indices
+from worldline.datasets.pictures import depth_pictures, images, resized_to
 from worldline.errors import InputError
 
 STEPS_PER_METRE = 1000.0
 FOCAL = 554.2562584220408  # of 640 columns; what focal.txt says in every scene
-OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
 def names(root: Path) -> list[str]:
@@ -61,7 +48,7 @@ def read(root: Path, name: str, frames: Frames = None) -> Clip:
         frame_names=tuple(file.stem for file in files),
         metric=True,
         world_from_camera=_poses(folder, np.array([_number(file) for file in files])),
-        intrinsics=pinhole(focal, focal, width / 2, height / 2, count),
+        intrinsics=np.tile(pinhole(focal, focal, width / 2, height / 2), (count, 1, 1)),
         depth=depth,
     )
 

@@ -13,46 +13,36 @@ is added to either. Masks hold a colour for each object; black is the background
 The data's licence: as its site says; the repository's MIT licence is of the code.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int
 
 from worldline.datasets.clip import Clip, PointTracks
-from worldline.datasets.files_of_training import (
-    arrays_of,
-    chosen,
-    clips_with,
-    first_visible,
-    known,
-    missing,
-    moving,
-    picture,
-    reading,
-    rgb_stack,
-    same_sizes,
-    told,
-)
-from worldline.errors import InputError
+from worldline.datasets.files import marked_clips, missing, problems_in, reading
+from worldline.datasets.frames import Frames, first_visible, indices, moves_by_distance
+from worldline.datasets.pictures import images, known, picture, same_sizes
+from worldline.datasets.unpickling import arrays, required
 
 FAR = 1000.0  # metres at 65535
 _NOTES = "anno.npz"
+_ARRAYS = ("trajs_2d", "trajs_3d", "visibs", "valids", "intrinsics", "extrinsics")
 
 
 def names(root: Path) -> list[str]:
     """The clips' folders under ``root``; InputError where there is none."""
-    return clips_with(root, _NOTES, 2, "PointOdyssey")
+    return list(_clips(root))
 
 
-def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
+def read(root: Path, name: str, frames: Frames = None) -> Clip:
     """A clip, in metres; InputError for a file that is missing or broken.
 
     What moves of the tracks is told by all frames of the clip, whichever are read.
     """
     folder = root / name
-    notes = arrays_of(folder / _NOTES)
-    with reading(folder / _NOTES):
-        rows = chosen(len(notes["extrinsics"]), frames, name)
+    notes = _notes(folder, _ARRAYS)
+    with reading(folder / _NOTES, "PointOdyssey's annotations"):
+        rows = indices(len(notes["extrinsics"]), frames, name)
         poses = np.linalg.inv(notes["extrinsics"][rows].astype(float))
         K = notes["intrinsics"][rows].astype(float)
         tracks = _tracks(notes, rows)
@@ -60,7 +50,7 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
     levels = same_sizes([picture(path) for path in depths], depths).astype(float)
     return Clip(
         name,
-        rgb_stack(_paths(folder, "rgb", rows)),
+        images(_paths(folder, "rgb", rows)),
         tuple(f"{row:05d}" for row in rows),
         metric=True,
         world_from_camera=poses,
@@ -71,29 +61,32 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
     )
 
 
-@told
 def problems(root: Path) -> list[str]:
     """Pictures and depth that are missing or empty, and annotations that cannot be read."""
-    lines = []
-    for name in names(root):
-        path = root / name / _NOTES
-        try:
-            with reading(path), np.load(path, allow_pickle=False) as notes:
-                rows = list(range(len(notes["extrinsics"])))
-        except InputError as error:
-            lines.append(str(error))
-            continue
-        wanted = _paths(root / name, "rgb", rows) + _paths(root / name, "depth", rows)
-        lines += missing(wanted, root)
-    return lines
+    return problems_in(root, _clips, _lacking)
 
 
-def _paths(folder: Path, what: str, rows: Sequence[int]) -> list[Path]:
+def _lacking(folder: Path) -> list[str]:
+    rows = np.arange(len(_notes(folder, ("extrinsics",))["extrinsics"]))
+    return missing(_paths(folder, "rgb", rows) + _paths(folder, "depth", rows))
+
+
+def _clips(root: Path) -> dict[str, Path]:
+    return marked_clips(root, _NOTES, 2, "PointOdyssey")
+
+
+def _notes(folder: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    content = arrays(folder / _NOTES, names)
+    required(content, names, folder / _NOTES)
+    return content
+
+
+def _paths(folder: Path, what: str, rows: Int[np.ndarray, " N"]) -> list[Path]:
     ending = "jpg" if what == "rgb" else "png"
     return [folder / f"{what}s" / f"{what}_{row:05d}.{ending}" for row in rows]
 
 
-def _tracks(notes: dict[str, np.ndarray], rows: list[int]) -> PointTracks:
+def _tracks(notes: dict[str, np.ndarray], rows: Int[np.ndarray, " N"]) -> PointTracks:
     uv, xyz = (notes[f"trajs_{d}d"].astype(float).transpose(1, 0, 2) for d in (2, 3))
     valid = notes["valids"].T > 0
     known_uv = valid & np.isfinite(uv).all(axis=-1)  # some points are known in 3D alone
@@ -101,10 +94,12 @@ def _tracks(notes: dict[str, np.ndarray], rows: list[int]) -> PointTracks:
     uv = np.where(known_uv[..., None], uv, np.nan)
     xyz = np.where(known_xyz[..., None], xyz, np.nan)
     visible = ((notes["visibs"].T > 0) & known_uv)[:, rows]
-    return PointTracks(visible, uv[:, rows], xyz[:, rows], moving(xyz), first_visible(visible))
+    return PointTracks(
+        visible, uv[:, rows], xyz[:, rows], moves_by_distance(xyz), first_visible(visible)
+    )
 
 
-def _instances(folder: Path, rows: Sequence[int]) -> np.ndarray | None:
+def _instances(folder: Path, rows: Int[np.ndarray, " N"]) -> np.ndarray | None:
     if not (folder / "masks").is_dir():
         return None
     paths = _paths(folder, "mask", rows)

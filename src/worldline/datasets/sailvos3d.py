@@ -25,21 +25,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from worldline.datasets.cameras import OPENGL
 from worldline.datasets.clip import Clip, PointTracks
-from worldline.datasets.files_of_training import (
-    OPENGL,
-    array_of,
-    arrays_of,
-    chosen,
-    clips_with,
-    known,
-    missing,
-    moving,
-    reading,
-    rgb_stack,
-    same_sizes,
-    told,
-)
+from worldline.datasets.files import array_of, marked_clips, missing, problems_in, reading
+from worldline.datasets.frames import Frames, indices, moves_by_distance
+from worldline.datasets.pictures import images, known, same_sizes
+from worldline.datasets.unpickling import arrays, required
 from worldline.errors import InputError
 
 JUMP = 0.3  # median |log| of a pixel's depth from frame to frame: what is more is a cut
@@ -50,10 +41,10 @@ _KEY = re.compile(r"^(\w+):", re.MULTILINE)
 
 def names(root: Path) -> list[str]:
     """The sequences under ``root``; InputError where there is none."""
-    return clips_with(root, "camera", 2, "SAIL-VOS 3D")
+    return list(_clips(root))
 
 
-def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
+def read(root: Path, name: str, frames: Frames = None) -> Clip:
     """A sequence, or a shot of it (``SEQUENCE:2``), in metres.
 
     Frames are those that have a camera and a picture. Raises InputError for a file that is missing
@@ -67,8 +58,8 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
             raise InputError(f"{name}: there is no such shot; {sequence} has {len(every)}.")
         ids = [ids[row] for row in every[int(number)]]
     folder = root / (sequence or name)
-    ids = [ids[row] for row in chosen(len(ids), frames, name)]
-    pictures = rgb_stack([folder / "images" / f"{one}.bmp" for one in ids])
+    ids = [ids[row] for row in indices(len(ids), frames, name)]
+    pictures = images([folder / "images" / f"{one}.bmp" for one in ids])
     cameras = [_camera(folder / "camera" / f"{one}.yaml", pictures.shape[1:3]) for one in ids]
     depths = [folder / "depth" / f"{one}.npy" for one in ids]
     masks = [folder / "visible" / f"{one}.npy" for one in ids]
@@ -89,7 +80,7 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
 def shots(root: Path, name: str) -> list[range]:
     """The frames of each shot of a sequence: cuts are where most pixels' depth jumps."""
     ids = _ids(root / name)
-    chosen(len(ids), None, name)
+    indices(len(ids), None, name)
     starts, before = [0], _depth(root / name, ids[0])
     for row, one in enumerate(ids[1:], start=1):
         after = _depth(root / name, one)
@@ -103,23 +94,28 @@ def shots(root: Path, name: str) -> list[range]:
     return [range(*ends) for ends in zip(starts, [*starts[1:], len(ids)], strict=True)]
 
 
-@told
 def problems(root: Path) -> list[str]:
     """Files of frames that are missing or empty; a frame is what has a camera."""
+    return problems_in(root, _clips, _lacking)
+
+
+def _lacking(folder: Path) -> list[str]:
     wanted = []
-    for name in names(root):
-        folder = root / name
-        for path in sorted((folder / "camera").glob("*.yaml")):
-            wanted += [path, folder / "images" / f"{path.stem}.bmp"]
-            wanted += [folder / "depth" / f"{path.stem}.npy"]
-            wanted += [folder / "rage_matrices" / f"{path.stem}.npz"]
-    return missing(wanted, root)
+    for path in sorted((folder / "camera").glob("*.yaml")):
+        wanted += [path, folder / "images" / f"{path.stem}.bmp"]
+        wanted += [folder / "depth" / f"{path.stem}.npy"]
+        wanted += [folder / "rage_matrices" / f"{path.stem}.npz"]
+    return missing(wanted)
+
+
+def _clips(root: Path) -> dict[str, Path]:
+    return marked_clips(root, "camera", 2, "SAIL-VOS 3D")
 
 
 def mesh(path: Path) -> tuple[Float[np.ndarray, "V 3"], Int[np.ndarray, "F 3"]]:
     """Vertices and triangles of a Wavefront OBJ; polygons become fans."""
     vertices, faces = [], []
-    with reading(path), path.open(encoding="utf-8") as file:
+    with reading(path, "a Wavefront OBJ"), path.open(encoding="utf-8") as file:
         for line in file:
             kind, _, rest = line.partition(" ")
             if kind == "v":
@@ -173,7 +169,7 @@ def mesh_tracks(
     safe = np.where(front[..., None], seen, np.nan)
     uv = np.einsum("nij,mnj->mni", K, safe / safe[..., 2:])[..., :2]
     visible = np.asarray(front & _at_the_surface(uv, seen[..., 2], clip.depth))
-    return PointTracks(visible, uv, xyz, moving(xyz), np.full(len(xyz), query))
+    return PointTracks(visible, uv, xyz, moves_by_distance(xyz), np.full(len(xyz), query))
 
 
 def rasterised(
@@ -241,7 +237,7 @@ def _ids(folder: Path) -> list[str]:
 
 def _camera(path: Path, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     numbers = _numbers_of(path)
-    with reading(path):
+    with reading(path, "SAIL-VOS 3D's camera"):
         K = np.array(numbers["K"]).reshape(3, 3)
         camera_from_world = np.eye(4)
         camera_from_world[:3] = np.array(numbers["Rt"]).reshape(3, 4)
@@ -253,7 +249,7 @@ def _camera(path: Path, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 def _numbers_of(path: Path) -> dict[str, list[float]]:
     """The numbers under each key: all that these files need of YAML, in either of its styles."""
-    with reading(path):
+    with reading(path, "SAIL-VOS 3D's camera"):
         text = path.read_text(encoding="utf-8")
     keys = list(_KEY.finditer(text))
     ends = [key.start() for key in keys[1:]] + [len(text)]
@@ -266,9 +262,11 @@ def _numbers_of(path: Path) -> dict[str, list[float]]:
 def _depth(folder: Path, one: str) -> Float[np.ndarray, "H W"]:
     stored = array_of(folder / "depth" / f"{one}.npy").astype(float)
     path = folder / "rage_matrices" / f"{one}.npz"
-    with reading(path):
-        inverse = arrays_of(path)["P_inv"].astype(float).reshape(4, 4)
-    with reading(folder / "depth" / f"{one}.npy"):
+    content = arrays(path, ("P_inv",))
+    required(content, ("P_inv",), path)
+    with reading(path, "SAIL-VOS 3D's matrices"):
+        inverse = content["P_inv"].astype(float).reshape(4, 4)
+    with reading(folder / "depth" / f"{one}.npy", "SAIL-VOS 3D's depth"):
         height, width = stored.shape
         z = stored / 6 - 4e-5
         y, x = np.mgrid[:height, :width] + 0.5

@@ -13,24 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from worldline.datasets.cameras import from_integer_centres, lost_as_nan, matrices
 from worldline.datasets.clip import Clip
-from worldline.datasets.files import (
-    Frames,
-    clip_folders,
-    depth_pictures,
-    from_integer_centres,
-    images,
-    indices,
-    listed,
-    lost_as_nan,
-    matrices,
-    missing,
-    one_of,
-    problems_in,
-    resized_to,
-    some,
-    table,
-)
+from worldline.datasets.files import clip_folders, listed, missing, one_of, problems_in, some, table
+from worldline.datasets.frames import Frames, indices
+from worldline.datasets.pictures import depth_pictures, images, resized_to
 from worldline.errors import InputError
 
 STEPS_PER_METRE = 1000.0

@@ -23,21 +23,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from worldline.datasets.cameras import OPENGL, pinhole, to_integer_centres
 from worldline.datasets.clip import Clip
-from worldline.datasets.files_of_training import (
-    OPENGL,
-    chosen,
-    clips_with,
-    content_of,
-    known,
-    missing,
-    picture,
-    pinhole,
-    reading,
-    rgb_stack,
-    told,
-)
-from worldline.errors import InputError
+from worldline.datasets.files import json_of, marked_clips, missing, problems_in, reading
+from worldline.datasets.frames import Frames, indices
+from worldline.datasets.pictures import images, known, picture
 
 _UNDISTORTED = Path("dslr/nerfstudio/transforms_undistorted.json")
 _FISHEYE = Path("dslr/nerfstudio/transforms.json")
@@ -47,25 +37,25 @@ _LENS = ("fl_x", "fl_y", "cx", "cy")
 
 def names(root: Path) -> list[str]:
     """The scenes' folders under ``root``; InputError where none is undistorted."""
-    return clips_with(root, _UNDISTORTED.as_posix(), 2, "ScanNet++, undistorted by its toolkit,")
+    return list(_clips(root))
 
 
-def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
+def read(root: Path, name: str, frames: Frames = None) -> Clip:
     """A scene's undistorted pictures, in metres; InputError if a file is missing or broken.
 
     Depth is None where no frame has it, and NaN in those that have none.
     """
     scene = root / name
-    note = content_of(scene / _UNDISTORTED)
-    with reading(scene / _UNDISTORTED):
+    note = json_of(scene / _UNDISTORTED)
+    with reading(scene / _UNDISTORTED, "ScanNet++'s cameras"):
         listed = _frames(note)
-        stills = [listed[row] for row in chosen(len(listed), frames, name)]
+        stills = [listed[row] for row in indices(len(listed), frames, name)]
         paths = [_picture(scene, one) for one in stills]
         K = pinhole(*(float(note[one]) for one in _LENS))
         poses = np.array([one["transform_matrix"] for one in stills], float) @ OPENGL
         if str(note.get("camera_model", "PINHOLE")) != "PINHOLE":
             raise ValueError("its camera is no pinhole; undistort with the toolkit")
-    pictures = rgb_stack(paths)
+    pictures = images(paths)
     stems = tuple(path.stem for path in paths)
     return Clip(
         name,
@@ -78,21 +68,20 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
     )
 
 
-@told
 def problems(root: Path) -> list[str]:
     """Pictures that are missing or empty, and files of cameras that cannot be read."""
-    lines = []
-    for name in names(root):
-        path = root / name / _UNDISTORTED
-        try:
-            note = content_of(path)
-            with reading(path):
-                wanted = [_picture(root / name, one) for one in _frames(note)]
-        except InputError as error:
-            lines.append(str(error))
-            continue
-        lines += missing(wanted, root)
-    return lines
+    return problems_in(root, _clips, _lacking)
+
+
+def _lacking(scene: Path) -> list[str]:
+    note = json_of(scene / _UNDISTORTED)
+    with reading(scene / _UNDISTORTED, "ScanNet++'s cameras"):
+        wanted = [_picture(scene, one) for one in _frames(note)]
+    return missing(wanted)
+
+
+def _clips(root: Path) -> dict[str, Path]:
+    return marked_clips(root, _UNDISTORTED.as_posix(), 2, "ScanNet++, undistorted by its toolkit")
 
 
 def _frames(note: Any) -> list[Any]:
@@ -114,14 +103,14 @@ def _depth(
     if not home.is_dir():
         return None
     maps = np.full((len(stems), *size), np.nan)
-    note = content_of(scene / _FISHEYE)
-    with reading(scene / _FISHEYE):
+    note = json_of(scene / _FISHEYE)
+    with reading(scene / _FISHEYE, "ScanNet++'s fisheye lens"):
         moved = _moved(note, K, size)
     for row, stem in enumerate(stems):
         path = home / f"{stem}.png"
         if path.is_file():
             levels = picture(path)
-            with reading(path):
+            with reading(path, "ScanNet++'s depth"):
                 if levels.shape != tuple(size):
                     raise ValueError("it has another size than the pictures")
                 maps[row] = known(cv2.remap(levels, *moved, cv2.INTER_NEAREST) / 1000.0)
@@ -134,8 +123,8 @@ def _moved(
     """Where in the fisheye's picture, in OpenCV's pixels, each undistorted pixel is."""
     fisheye = pinhole(*(float(note[one]) for one in _LENS))
     bends = np.array([float(note[one]) for one in ("k1", "k2", "k3", "k4")])
-    half = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])  # OpenCV's pixel centres are integers
+    lenses = to_integer_centres(fisheye), to_integer_centres(K)
     both = cv2.fisheye.initUndistortRectifyMap(
-        fisheye - half, bends, np.eye(3), K - half, (size[1], size[0]), cv2.CV_32FC1
+        lenses[0], bends, np.eye(3), lenses[1], (size[1], size[0]), cv2.CV_32FC1
     )
     return both[0], both[1]

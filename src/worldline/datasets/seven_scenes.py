@@ -14,22 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from worldline.datasets.cameras import matrices, pinhole
 from worldline.datasets.clip import Clip
-from worldline.datasets.files import (
-    Frames,
-    clip_folders,
-    depth_pictures,
-    images,
-    indices,
-    listed,
-    matrices,
-    missing,
-    one_of,
-    pinhole,
-    problems_in,
-    resized_to,
-    some,
-)
+from worldline.datasets.files import clip_folders, listed, missing, one_of, problems_in, some
+from worldline.datasets.frames import Frames, indices
+from worldline.datasets.pictures import depth_pictures, images, resized_to
 
 STEPS_PER_METRE = 1000.0
 UNKNOWN = (0, 65535)
@@ -97,7 +86,7 @@ def _beside(file: Path, what: str) -> Path:
 
 
 def _intrinsics(focal: float, shape: tuple[int, ...]) -> np.ndarray:
-    K = pinhole(focal, focal, *CENTRE, shape[0])
-    K[:, 0] *= shape[2] / 640  # SimpleRecon writes its maps at other sizes, too
-    K[:, 1] *= shape[1] / 480
-    return K
+    K = pinhole(focal, focal, *CENTRE)
+    K[0] *= shape[2] / 640  # SimpleRecon writes its maps at other sizes, too
+    K[1] *= shape[1] / 480
+    return np.tile(K, (shape[0], 1, 1))

@@ -16,24 +16,20 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from worldline.datasets.cameras import from_integer_centres, inverse
 from worldline.datasets.clip import Clip
 from worldline.datasets.files import (
-    Frames,
     clip_folders,
     first_place,
-    flow_of_pairs,
-    from_integer_centres,
-    images,
-    indices,
-    inverse,
     listed,
     missing,
     one_of,
-    picture,
     problems_in,
     reading,
     some,
 )
+from worldline.datasets.frames import Frames, flow_of_pairs, indices
+from worldline.datasets.pictures import images, known, picture
 from worldline.errors import InputError
 
 PASSES = ("final", "clean")
@@ -138,7 +134,7 @@ def _depth(file: Path, shape: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
     depth = _sized(file, 1)[..., 0]
     if depth.shape != shape:
         raise InputError(f"{file}: is {depth.shape}, its frame {shape}; replace one of them.")
-    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(np.nan))
+    return known(depth)
 
 
 def _cameras(files: list[Path]) -> tuple[np.ndarray, np.ndarray]:

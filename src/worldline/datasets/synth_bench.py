@@ -4,12 +4,12 @@ Truth is exact: cameras, depth, what moves, and where every pixel's point is at 
 ``worldline.synth.bench`` for what the difficulties are, and for the version and hash of the clips.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from worldline.datasets.clip import Clip, HeldOut, PointTracks
+from worldline.datasets.frames import Frames
 from worldline.errors import InputError
 from worldline.synth.bench import bench_list, draw_bench_clip
 from worldline.synth.clips import SyntheticClip
@@ -23,7 +23,7 @@ def names(root: Path | None = None) -> list[str]:
     return sorted((one.name for one in bench_list()), key=lambda name: name.rpartition("-")[2])
 
 
-def read(root: Path | None, name: str, frames: Sequence[int] | None = None) -> Clip:
+def read(root: Path | None, name: str, frames: Frames = None) -> Clip:
     """Draw a clip. ``root`` means nothing. Raises InputError for a name that there is not."""
     if frames is not None:
         raise InputError("a clip of synth-bench is measured as a whole; leave the frames out.")

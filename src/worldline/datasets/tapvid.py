@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
 
 from worldline.datasets.clip import Clip, PointTracks
-from worldline.datasets.files import Frames, decoded, indices, listed, some, where_asked
+from worldline.datasets.files import listed, some
+from worldline.datasets.frames import Frames, first_visible, indices, where_asked
+from worldline.datasets.pictures import decoded_frames
 from worldline.datasets.unpickling import unpickled
 from worldline.errors import InputError
 
@@ -55,7 +56,7 @@ def read(root: Path, name: str, frames: Frames = None) -> Clip:
         tracks=PointTracks(
             visible=visible[:, chosen],
             uv=points[:, chosen] * size,
-            query=where_asked(_first_seen(visible), chosen),
+            query=where_asked(first_visible(visible), chosen),
         ),
     )
 
@@ -103,12 +104,8 @@ def _loaded(file: Path, _written: int) -> dict[str, dict[str, Any]]:
 
 def _pixels(video: list[Any], name: str) -> np.ndarray:
     if isinstance(video[0], bytes):
-        return decoded(video, name)
+        return decoded_frames(video, name)
     pixels = np.stack(video)
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3:
         raise InputError(f"{name}: its video is {pixels.dtype} {pixels.shape}, not uint8 N H W 3.")
     return pixels
-
-
-def _first_seen(visible: Bool[np.ndarray, "M N"]) -> Int[np.ndarray, " M"]:
-    return np.where(visible.any(axis=1), visible.argmax(axis=1), -1)

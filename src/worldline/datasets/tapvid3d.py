@@ -11,7 +11,7 @@ measures them. Licence: annotations CC BY 4.0; the videos under Aria's, Waymo's 
 from pathlib import Path
 
 from worldline.datasets.clip import Clip
-from worldline.datasets.files import Frames
+from worldline.datasets.frames import Frames
 from worldline.datasets.npz_tracks import (
     NEEDED,
     Shapes,

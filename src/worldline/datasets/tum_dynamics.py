@@ -14,22 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from worldline.datasets.clip import Clip
-from worldline.datasets.files import (
-    Frames,
+from worldline.datasets.cameras import (
     associated,
-    clip_folders,
-    depth_pictures,
     from_integer_centres,
-    images,
-    indices,
-    missing,
-    one_of,
     pinhole,
-    problems_in,
     stamped_files,
     stamped_poses,
 )
+from worldline.datasets.clip import Clip
+from worldline.datasets.files import clip_folders, missing, one_of, problems_in
+from worldline.datasets.frames import Frames, indices
+from worldline.datasets.pictures import depth_pictures, images
 from worldline.errors import InputError
 
 STEPS_PER_METRE = 5000.0
@@ -59,7 +54,7 @@ def read(root: Path, name: str, frames: Frames = None) -> Clip:
     rows = posed[indices(len(posed), frames, name)]
     pixels = images([files[k] for k in rows])
     fine = "freiburg3" in folder.name
-    K = from_integer_centres(pinhole(*FREIBURG3, len(rows))) if fine else None
+    K = from_integer_centres(pinhole(*FREIBURG3))
     return Clip(
         name=name,
         frames=pixels,
@@ -67,7 +62,7 @@ def read(root: Path, name: str, frames: Frames = None) -> Clip:
         metric=True,
         times=stamps[rows],
         world_from_camera=poses[pose_of[rows]],
-        intrinsics=K,
+        intrinsics=np.tile(K, (len(rows), 1, 1)) if fine else None,
         depth=_depth(folder, stamps, rows, pixels.shape[1:3]),
     )
 

@@ -12,55 +12,48 @@ depth, at their edges a pixel or two: so it is here.
 The data's licence: Waymo Dataset License Agreement for Non-Commercial Use.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from worldline.datasets.cameras import from_integer_centres
 from worldline.datasets.clip import Clip
-from worldline.datasets.files_of_training import (
-    arrays_of,
-    chosen,
-    clips_with,
-    exr,
-    known,
-    missing,
-    reading,
-    rgb_stack,
-    same_sizes,
-    told,
-)
+from worldline.datasets.files import marked_clips, missing, problems_in, reading
+from worldline.datasets.frames import Frames, indices
+from worldline.datasets.pictures import exr, images, known, same_sizes
+from worldline.datasets.unpickling import arrays, required
 
 RATE = 10.0  # frames a second
-_HALF = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+_CAMERAS = "12345"
+_ARRAYS = ("cam2world", "intrinsics")
 
 
 def names(root: Path) -> list[str]:
     """Each camera of the segments under ``root``; InputError where there is none."""
-    segments = clips_with(root, "*_[1-5].npz", 2, "Waymo as CUT3R preprocesses it")
     return [
-        f"{segment}/{camera}"
-        for segment in segments
-        for camera in "12345"
-        if _stems(root / segment, camera)
+        f"{name}/{camera}"
+        for name, segment in _segments(root).items()
+        for camera in _CAMERAS
+        if _stems(segment, camera)
     ]
 
 
-def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
+def read(root: Path, name: str, frames: Frames = None) -> Clip:
     """What one camera of a segment saw, in metres; InputError if a file is missing or broken."""
     segment, _, camera = name.rpartition("/")
     folder = root / segment
     listed = _stems(folder, camera)
-    stems = [listed[row] for row in chosen(len(listed), frames, name)]
-    pictures = rgb_stack([folder / f"{stem}.jpg" for stem in stems])
+    stems = [listed[row] for row in indices(len(listed), frames, name)]
+    pictures = images([folder / f"{stem}.jpg" for stem in stems])
     depths = [folder / f"{stem}.exr" for stem in stems]
     poses, lenses = [], []
     for stem in stems:
         path = folder / f"{stem}.npz"
-        notes = arrays_of(path)
-        with reading(path):
+        notes = arrays(path, _ARRAYS)
+        required(notes, _ARRAYS, path)
+        with reading(path, "Waymo's camera"):
             poses.append(notes["cam2world"].astype(float).reshape(4, 4))
-            lenses.append(notes["intrinsics"].astype(float).reshape(3, 3) + _HALF)
+            lenses.append(notes["intrinsics"].astype(float).reshape(3, 3))
     return Clip(
         name,
         pictures,
@@ -68,20 +61,24 @@ def read(root: Path, name: str, frames: Sequence[int] | None = None) -> Clip:
         metric=True,
         times=np.array([int(stem.partition("_")[0]) for stem in stems]) / RATE,
         world_from_camera=np.stack(poses),
-        intrinsics=np.stack(lenses),
+        intrinsics=from_integer_centres(np.stack(lenses)),
         depth=known(same_sizes([exr(path) for path in depths], depths)),
     )
 
 
-@told
 def problems(root: Path) -> list[str]:
     """Pictures and depths that are missing or empty, of the frames that have a camera."""
-    wanted = []
-    for name in names(root):
-        segment, _, camera = name.rpartition("/")
-        for stem in _stems(root / segment, camera):
-            wanted += [root / segment / f"{stem}.{ending}" for ending in ("jpg", "exr", "npz")]
-    return missing(wanted, root)
+    return problems_in(root, _segments, _lacking)
+
+
+def _lacking(segment: Path) -> list[str]:
+    stems = [stem for camera in _CAMERAS for stem in _stems(segment, camera)]
+    kinds = ("jpg", "exr", "npz")
+    return missing(segment / f"{stem}.{ending}" for stem in stems for ending in kinds)
+
+
+def _segments(root: Path) -> dict[str, Path]:
+    return marked_clips(root, "*_[1-5].npz", 2, "Waymo as CUT3R preprocesses it")
 
 
 def _stems(folder: Path, camera: str) -> list[str]:

@@ -15,7 +15,7 @@ the data: that of PointOdyssey, Dynamic Replica, Aria and PStudio, non-commercia
 from pathlib import Path
 
 from worldline.datasets.clip import Clip
-from worldline.datasets.files import Frames
+from worldline.datasets.frames import Frames
 from worldline.datasets.npz_tracks import (
     NEEDED,
     Shapes,
