@@ -19,7 +19,8 @@ from PIL import Image
 
 from worldline.datasets import folder
 from worldline.datasets.clip import Clip
-from worldline.datasets.files import images, listed
+from worldline.datasets.files import listed
+from worldline.datasets.pictures import images
 from worldline.errors import InputError, WorldlineError
 from worldline.scene.store import atomic_directory, write_json
 
