@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 from worldline.datasets.clip import Clip, PointTracks
 from worldline.errors import InputError
 from worldline.evaluation.consistency import consistency
-from worldline.evaluation.scoring import score, tracks
+from worldline.evaluation.scoring import score
+from worldline.evaluation.tracking import tracks
 from worldline.scene import Motion, Scene
 from worldline.synth.clips import SyntheticClip, make_clip
 

@@ -26,13 +26,12 @@ from worldline.evaluation.metrics.worldtrack import Alignment as TrackAlignment
 from worldline.evaluation.metrics.worldtrack import moves, world_track_errors
 from worldline.evaluation.pictures import Numbers, views
 from worldline.evaluation.scoring import (
-    asked_tracks,
     cameras,
     complete,
     masks,
     on_scene,
-    tracks_in_picture,
 )
+from worldline.evaluation.tracking import asked_tracks, tracks_in_picture
 from worldline.scene import Scene
 
 DEPTH: dict[str, DepthAlignment] = {"scale": "scale", "scale&shift": "scale_shift"}
