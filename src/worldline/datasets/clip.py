@@ -52,7 +52,8 @@ class Clip:
     """The frames and the truth of a clip; what a dataset does not have is None.
 
     ``depth`` is z-depth (NaN: unknown), ``dynamic`` the pixels that move, ``judged`` those of which
-    that is known (None: all), ``flow`` that from each frame to the next (NaN: unknown),
+    that is known (None: all), ``flow`` that from each frame to the next (NaN: unknown; in pixels of
+    its own size, the frames' as read),
     ``instance`` the object of each pixel (-1: none), ``motion`` where each pixel's point is at
     other frames (in the first camera's axes, at pixels of pictures of ``motion_size``), ``views``
     what other cameras saw. Lengths are metres if ``metric``. ``frame_names`` say which of the

@@ -66,18 +66,19 @@ def views(scene: Scene, truth: Clip) -> Numbers:
         return {}
     poses = similarity(scene, truth).inverse.poses(held.world_from_camera)
     network, size = users_lpips(), (held.frames.shape[2], held.frames.shape[1])
-    gathering = Gathering(scene, POINTS, seed=0)
+    judged = np.ones(held.frames.shape[:3], bool) if held.judged is None else held.judged
+    some = np.flatnonzero(judged.any(axis=(1, 2)))
+    at = np.abs(held.times[some, None] - truth.times).argmin(axis=1)
+    times, which = np.unique(at, return_inverse=True)
+    clouds = Gathering(scene, POINTS, seed=0).each(times.astype(np.float64))
     found = []
-    for k, true in enumerate(held.frames):
-        at = int(np.abs(truth.times - held.times[k]).argmin())
-        view = View(held.intrinsics[k], poses[k], size)
-        drawn = scene.draw(gathering.at(at), view).image.astype(np.float32) / 255
-        judged = np.ones(true.shape[:2], bool) if held.judged is None else held.judged[k]
-        if not judged.any():
-            continue
-        picture = true.astype(np.float32) / 255
-        seen = NAN if network is None else masked_lpips(network, drawn, picture, judged)
-        found.append((psnr(drawn, picture, judged), ssim(drawn, picture, judged), seen))
+    for k, cloud in enumerate(clouds):
+        for v in some[which == k]:
+            view = View(held.intrinsics[v], poses[v], size)
+            drawn = scene.draw(cloud, view).image.astype(np.float32) / 255
+            picture, mask = held.frames[v].astype(np.float32) / 255, judged[v]
+            seen = NAN if network is None else masked_lpips(network, drawn, picture, mask)
+            found.append((psnr(drawn, picture, mask), ssim(drawn, picture, mask), seen))
     means = np.mean(found, axis=0) if found else np.full(3, NAN)
     return dict(zip(("view_psnr", "view_ssim", "view_lpips"), means.tolist(), strict=True))
 

@@ -18,7 +18,7 @@ from worldline.evaluation.alignment import extends, moved, poses_of, similarity
 from worldline.evaluation.consistency import consistency
 from worldline.evaluation.metrics.camera_control import camera_control_errors
 from worldline.evaluation.metrics.depth import best_scale, depth_errors
-from worldline.evaluation.metrics.masks import iou_per_frame, pooled_iou
+from worldline.evaluation.metrics.masks import mean_iou, pooled_iou
 from worldline.evaluation.metrics.motion import THRESHOLDS, end_point_errors, within
 from worldline.evaluation.metrics.surfaces import complete_4d_errors
 from worldline.evaluation.metrics.trajectory import (
@@ -137,7 +137,7 @@ def masks(scene: Scene, truth: Clip) -> Numbers:
     found, true = (np.asarray(scene.dynamic) > 0.5) & judged, truth.dynamic & judged
     still = judged & ~truth.dynamic
     return {
-        "mask_j": float(iou_per_frame(found, true).mean()),
+        "mask_j": mean_iou(found, true),
         "mask_iou": pooled_iou(found, true),
         "false_moving": float(found[still].mean()) if still.any() else NAN,
         "moving": float(true.sum() / judged.sum()) if judged.any() else NAN,

@@ -7,7 +7,7 @@ two in all and a C++ compiler on a CPU; what they give then differs by rounding 
 
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -21,11 +21,14 @@ _fusing = ContextVar("fusing", default=False)
 
 def fused(formula: _Formula) -> _Formula:
     """A formula that is compiled where that is asked for; of tensors of any length."""
-    compiled = torch.compile(formula, dynamic=True)
+
+    @functools.cache
+    def compiled() -> Callable[..., Any]:
+        return torch.compile(formula, dynamic=True)  # not before: it takes seconds to import
 
     @functools.wraps(formula)
     def either(*args: Any, **kwargs: Any) -> Any:
-        return (compiled if _fusing.get() else formula)(*args, **kwargs)
+        return (compiled() if _fusing.get() else formula)(*args, **kwargs)
 
     return either  # type: ignore[return-value]
 
@@ -35,7 +38,7 @@ def fusing(on: bool = True) -> Iterator[None]:
     """Compile the formulas that are called within."""
     before = _fusing.set(on)
     try:
-        with torch._dynamo.config.patch(recompile_limit=VARIANTS):
+        with torch._dynamo.config.patch(recompile_limit=VARIANTS) if on else nullcontext():
             yield
     finally:
         _fusing.reset(before)
