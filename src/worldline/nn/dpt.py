@@ -1,0 +1,214 @@
+"""DPT: dense predictions from four levels of a transformer's tokens (Ranftl et al. 2021).
+
+The levels are brought to 4, 2, 1 and 1/2 times the patch grid, refined from the coarsest to the
+finest, and read off at the images' own resolution. Feature maps are channels-last all the way.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Window: TypeAlias = tuple[int, int, int, int]  # y0, y1, x0, x1 of the images
+
+READ_OFF = 32  # channels in front of the last layer
+
+
+@dataclass(frozen=True)
+class DptConfig:
+    """Sizes of a DPT head.
+
+    dim: channels of the tokens; features: of the refined maps; channels: of the four levels.
+    outputs: channels read off. norm: whether tokens are normalised first.
+    position: whether maps are told where their pixels lie. relu_trunk: the residual units pass on
+        relu(x) in place of x, as published heads with in-place activations do (VGGT, 4RC motion).
+    """
+
+    dim: int
+    features: int
+    channels: tuple[int, ...]
+    outputs: int
+    norm: bool = True
+    position: bool = True
+    relu_trunk: bool = False
+    patch: int = 14
+
+
+class ResidualUnit(nn.Module):
+    """x + conv(relu(conv(relu(x))))."""
+
+    def __init__(self, features: int, relu_trunk: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(features, features, 3, padding=1)
+        self.conv2 = nn.Conv2d(features, features, 3, padding=1)
+        self.relu_trunk = relu_trunk
+
+    def forward(self, x: Float[Tensor, "B F h w"]) -> Float[Tensor, "B F h w"]:
+        """A map of the same size."""
+        active = F.relu(x)
+        out = self.conv2(F.relu(self.conv1(active)))
+        return out + (active if self.relu_trunk else x)
+
+
+class Fusion(nn.Module):
+    """Adds a level to what the coarser ones have become, and brings both to the next size."""
+
+    def __init__(self, features: int, *, relu_trunk: bool, lateral: bool = True) -> None:
+        super().__init__()
+        if lateral:
+            self.resConfUnit1 = ResidualUnit(features, relu_trunk)
+        self.resConfUnit2 = ResidualUnit(features, relu_trunk)
+        self.out_conv = nn.Conv2d(features, features, 1)
+
+    def forward(
+        self,
+        coarse: Float[Tensor, "B F h w"],
+        level: Float[Tensor, "B F h w"] | None,
+        size: tuple[int, int],
+    ) -> Float[Tensor, "B F H W"]:
+        """The fused map at `size`."""
+        if level is not None:
+            coarse = coarse + self.resConfUnit1(level)
+        # A 1x1 convolution and bilinear weights, which sum to one, commute: the smaller map first.
+        return resize(self.out_conv(self.resConfUnit2(coarse)), size)
+
+
+class Scratch(nn.Module):
+    """The refinement: levels to a common width, then four fusions from coarse to fine."""
+
+    def __init__(self, config: DptConfig) -> None:
+        super().__init__()
+        for i, width in enumerate(config.channels, start=1):
+            conv = nn.Conv2d(width, config.features, 3, padding=1, bias=False)
+            self.add_module(f"layer{i}_rn", conv)
+        self.add_chain("", config)
+        self.output_conv1 = nn.Conv2d(config.features, config.features // 2, 3, padding=1)
+        self.output_conv2 = nn.Sequential(
+            nn.Conv2d(config.features // 2, READ_OFF, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(READ_OFF, config.outputs, 1),
+        )
+
+    def add_chain(self, suffix: str, config: DptConfig) -> None:
+        """Four fusions named refinenet1..4 with a suffix; the coarsest has nothing to add to."""
+        for i in range(1, 5):
+            fusion = Fusion(config.features, relu_trunk=config.relu_trunk, lateral=i < 4)
+            self.add_module(f"refinenet{i}{suffix}", fusion)
+
+    def widths_matched(
+        self, levels: Sequence[Float[Tensor, "B _ _h _w"]]
+    ) -> list[Float[Tensor, "B F _h _w"]]:
+        """The levels, finest first, with the same number of channels."""
+        return [self.get_submodule(f"layer{i}_rn")(x) for i, x in enumerate(levels, start=1)]
+
+    def fuse(
+        self, levels: Sequence[Float[Tensor, "B F _h _w"]], suffix: str = ""
+    ) -> list[Float[Tensor, "B F _H _W"]]:
+        """What each fusion returns, coarsest first; the last is at twice the finest level."""
+        rows, columns = levels[0].shape[-2:]
+        sizes = [level.shape[-2:] for level in levels[:3]]
+        targets = [*reversed(sizes), (2 * rows, 2 * columns)]
+        fused = [self.get_submodule(f"refinenet4{suffix}")(levels[3], None, targets[0])]
+        for i, target in zip((3, 2, 1), targets[1:], strict=True):
+            fusion = self.get_submodule(f"refinenet{i}{suffix}")
+            fused.append(fusion(fused[-1], levels[i - 1], target))
+        return fused
+
+
+class Dpt(nn.Module):
+    """The head. `project` tokens level by level, `fuse` the levels, `read` the result."""
+
+    def __init__(self, config: DptConfig) -> None:
+        super().__init__()
+        self.sizes = config
+        first, second, _, last = config.channels
+        self.norm = nn.LayerNorm(config.dim) if config.norm else nn.Identity()
+        self.projects = nn.ModuleList(nn.Conv2d(config.dim, width, 1) for width in config.channels)
+        self.resize_layers = nn.ModuleList(
+            [
+                nn.ConvTranspose2d(first, first, 4, stride=4),
+                nn.ConvTranspose2d(second, second, 2, stride=2),
+                nn.Identity(),
+                nn.Conv2d(last, last, 3, stride=2, padding=1),
+            ]
+        )
+        self.scratch = Scratch(config)
+
+    def forward(
+        self, tokens: Sequence[Float[Tensor, "B P C"]], size: tuple[int, int]
+    ) -> Float[Tensor, "B outputs H W"]:
+        """What the head says of images of `size`, from the patch tokens of four levels."""
+        maps = [self.project(i, level, size) for i, level in enumerate(tokens)]
+        return self.read(self.fuse(maps, size), size)
+
+    def project(
+        self, level: int, tokens: Float[Tensor, "B P C"], size: tuple[int, int]
+    ) -> Float[Tensor, "B channels h w"]:
+        """One level's tokens as a map over the patches, with far fewer channels."""
+        grid = (size[0] // self.sizes.patch, size[1] // self.sizes.patch)
+        # Transposed tokens are a channels-last map as they lie.
+        return self.projects[level](self.norm(tokens).transpose(1, 2).unflatten(2, grid))
+
+    def pyramid(
+        self, maps: Sequence[Float[Tensor, "B _ h w"]], size: tuple[int, int]
+    ) -> list[Float[Tensor, "B F _h _w"]]:
+        """The levels at their sizes and with the same number of channels, finest first."""
+        if self.sizes.position:
+            maps = [add_position(x, size) for x in maps]
+        resized = [layer(x) for layer, x in zip(self.resize_layers, maps, strict=True)]
+        return self.scratch.widths_matched(resized)
+
+    def fuse(
+        self, maps: Sequence[Float[Tensor, "B _ h w"]], size: tuple[int, int]
+    ) -> Float[Tensor, "B features2 h8 w8"]:
+        """The refined map at eight times the patch grid."""
+        return self.scratch.output_conv1(self.scratch.fuse(self.pyramid(maps, size))[-1])
+
+    def read(
+        self, fused: Float[Tensor, "B features2 h8 w8"], size: tuple[int, int]
+    ) -> Float[Tensor, "B outputs H W"]:
+        """The outputs at the images' resolution."""
+        return self.scratch.output_conv2(self.enlarged(fused, size))
+
+    def enlarged(
+        self, fused: Float[Tensor, "B features2 h8 w8"], size: tuple[int, int]
+    ) -> Float[Tensor, "B features2 H W"]:
+        """The refined map at the images' resolution, with positions: what a tracker looks at."""
+        full = resize(fused, size)
+        return add_position(full, size) if self.sizes.position else full
+
+
+def resize(x: Float[Tensor, "B F h w"], size: tuple[int, int]) -> Float[Tensor, "B F H W"]:
+    """Bilinear, corners on corners."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return F.interpolate(x, size, mode="bilinear", align_corners=True)
+
+
+def add_position(
+    x: Float[Tensor, "B C h w"], size: tuple[int, int], strength: float = 0.1
+) -> Float[Tensor, "B C h w"]:
+    """`x` plus sines of where its pixels lie in images of `size`.
+
+    The plane's diagonal is 2 long; a quarter of the channels each are sin u, cos u, sin v, cos v at
+    frequencies from 1 down to 1/100. Columns depend on u alone and rows on v: no map is made.
+    """
+    channels, rows, columns = x.shape[1:]
+    diagonal = (size[0] ** 2 + size[1] ** 2) ** 0.5
+    u = strength * _sines(size[1] / diagonal, columns, channels // 2, x)
+    v = strength * _sines(size[0] / diagonal, rows, channels // 2, x)
+    u, v = u[:, None, :].expand(-1, rows, -1), v[:, :, None].expand(-1, -1, columns)
+    return x + torch.cat([u, v])
+
+
+def _sines(span: float, count: int, channels: int, like: Tensor) -> Float[Tensor, "channels count"]:
+    """Sines, then cosines, of `count` places between -span and span (their cells' centres)."""
+    end = span * (count - 1) / count
+    place = torch.linspace(-end, end, count, device=like.device)
+    exponents = torch.arange(channels // 2, device=like.device) / (channels / 2)
+    angles = 100.0 ** -exponents[:, None] * place
+    return torch.cat([angles.sin(), angles.cos()]).to(like.dtype)
