@@ -1,9 +1,11 @@
 """Golden vectors of networks and manifests of published checkpoints, where they lie beside us."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 GOLDEN = Path(__file__).parents[2].parent / "shared" / "reference" / "golden"
 
@@ -34,3 +36,19 @@ def manifest():
         return shapes, content["shared_tensor_groups"]
 
     return read
+
+
+@pytest.fixture
+def same_as_published(manifest):
+    """`same_as_published(network, renamed, "vggt")`: names and shapes agree, both ways."""
+
+    def check(network: torch.nn.Module, renamed: Callable[[str], str | None], name: str) -> None:
+        published, _ = manifest(name)
+        ours = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+        theirs = {renamed(key): shape for key, shape in published.items()}
+        left_out = [key for key in published if renamed(key) is None]
+        theirs.pop(None, None)
+        assert len(theirs) + len(left_out) == len(published), "two published names became one"
+        assert theirs == ours
+
+    return check

@@ -6,14 +6,12 @@ finest, and read off at the images' own resolution. Feature maps are channels-la
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-
-Window: TypeAlias = tuple[int, int, int, int]  # y0, y1, x0, x1 of the images
 
 READ_OFF = 32  # channels in front of the last layer
 
@@ -99,24 +97,34 @@ class Scratch(nn.Module):
             fusion = Fusion(config.features, relu_trunk=config.relu_trunk, lateral=i < 4)
             self.add_module(f"refinenet{i}{suffix}", fusion)
 
+    def fusion(self, number: int, suffix: str = "") -> Fusion:
+        """One of the fusions; 4 is the coarsest."""
+        return cast(Fusion, self.get_submodule(f"refinenet{number}{suffix}"))
+
     def widths_matched(
-        self, levels: Sequence[Float[Tensor, "B _ _h _w"]]
+        self, levels: Sequence[Float[Tensor, "B _ _h _w"]], first: int = 1
     ) -> list[Float[Tensor, "B F _h _w"]]:
-        """The levels, finest first, with the same number of channels."""
-        return [self.get_submodule(f"layer{i}_rn")(x) for i, x in enumerate(levels, start=1)]
+        """The levels from number `first` on, finest first, with the same number of channels."""
+        return [self.get_submodule(f"layer{i}_rn")(x) for i, x in enumerate(levels, start=first)]
 
     def fuse(
         self, levels: Sequence[Float[Tensor, "B F _h _w"]], suffix: str = ""
     ) -> list[Float[Tensor, "B F _H _W"]]:
         """What each fusion returns, coarsest first; the last is at twice the finest level."""
         rows, columns = levels[0].shape[-2:]
-        sizes = [level.shape[-2:] for level in levels[:3]]
-        targets = [*reversed(sizes), (2 * rows, 2 * columns)]
-        fused = [self.get_submodule(f"refinenet4{suffix}")(levels[3], None, targets[0])]
-        for i, target in zip((3, 2, 1), targets[1:], strict=True):
-            fusion = self.get_submodule(f"refinenet{i}{suffix}")
-            fused.append(fusion(fused[-1], levels[i - 1], target))
-        return fused
+        fused = self.fuse_coarser(levels[1:], (rows, columns), suffix)
+        last = self.fusion(1, suffix)
+        return [*fused, last(fused[-1], levels[0], (2 * rows, 2 * columns))]
+
+    def fuse_coarser(
+        self, levels: Sequence[Float[Tensor, "B F _h _w"]], size: tuple[int, int], suffix: str
+    ) -> list[Float[Tensor, "B F _H _W"]]:
+        """What all fusions but the last return, of the three coarser levels; the last at `size`."""
+        second, third, fourth = levels
+        four, three, two = (self.fusion(i, suffix) for i in (4, 3, 2))
+        fused = [four(fourth, None, third.shape[-2:])]
+        fused.append(three(fused[-1], third, second.shape[-2:]))
+        return [*fused, two(fused[-1], second, size)]
 
 
 class Dpt(nn.Module):
@@ -157,10 +165,23 @@ class Dpt(nn.Module):
         self, maps: Sequence[Float[Tensor, "B _ h w"]], size: tuple[int, int]
     ) -> list[Float[Tensor, "B F _h _w"]]:
         """The levels at their sizes and with the same number of channels, finest first."""
+        return self.scratch.widths_matched(self._resized(maps, size))
+
+    def finest_and_coarser(
+        self, maps: Sequence[Float[Tensor, "B _ h w"]], size: tuple[int, int]
+    ) -> tuple[Float[Tensor, "B channels h4 w4"], Float[Tensor, "B F h4 w4"]]:
+        """The finest level as it is, and all others fused: what the last fusion brings together."""
+        finest, *coarser = self._resized(maps, size)
+        levels = self.scratch.widths_matched(coarser, first=2)
+        rows, columns = finest.shape[-2:]
+        return finest, self.scratch.fuse_coarser(levels, (rows, columns), "")[-1]
+
+    def _resized(
+        self, maps: Sequence[Float[Tensor, "B _ h w"]], size: tuple[int, int]
+    ) -> list[Tensor]:
         if self.sizes.position:
             maps = [add_position(x, size) for x in maps]
-        resized = [layer(x) for layer, x in zip(self.resize_layers, maps, strict=True)]
-        return self.scratch.widths_matched(resized)
+        return [layer(x) for layer, x in zip(self.resize_layers, maps, strict=True)]
 
     def fuse(
         self, maps: Sequence[Float[Tensor, "B _ h w"]], size: tuple[int, int]
@@ -197,12 +218,24 @@ def add_position(
     The plane's diagonal is 2 long; a quarter of the channels each are sin u, cos u, sin v, cos v at
     frequencies from 1 down to 1/100. Columns depend on u alone and rows on v: no map is made.
     """
-    channels, rows, columns = x.shape[1:]
-    diagonal = (size[0] ** 2 + size[1] ** 2) ** 0.5
-    u = strength * _sines(size[1] / diagonal, columns, channels // 2, x)
-    v = strength * _sines(size[0] / diagonal, rows, channels // 2, x)
+    rows, columns = x.shape[2:]
+    u, v = position_table(x.shape[1], (rows, columns), size, x, strength)
     u, v = u[:, None, :].expand(-1, rows, -1), v[:, :, None].expand(-1, -1, columns)
     return x + torch.cat([u, v])
+
+
+def position_table(
+    channels: int,
+    grid: tuple[int, int],
+    size: tuple[int, int],
+    like: Tensor,
+    strength: float = 0.1,
+) -> tuple[Float[Tensor, "half columns"], Float[Tensor, "half rows"]]:
+    """Sines of the columns and of the rows of a map of `grid` over images of `size`."""
+    diagonal = (size[0] ** 2 + size[1] ** 2) ** 0.5
+    u = strength * _sines(size[1] / diagonal, grid[1], channels // 2, like)
+    v = strength * _sines(size[0] / diagonal, grid[0], channels // 2, like)
+    return u, v
 
 
 def _sines(span: float, count: int, channels: int, like: Tensor) -> Float[Tensor, "channels count"]:
