@@ -7,8 +7,8 @@ import json
 import zipfile
 
 import pytest
-from file_server import FileServer, Served
 
+from file_server import FileServer, Served
 from worldline.errors import DownloadError, InputError, StorageError
 from worldline.models import download as downloads
 from worldline.models.download import cache_folder, download, place, recorded_sha256
@@ -131,7 +131,7 @@ def test_a_token_goes_to_the_hub_alone(server, monkeypatch):
 
 def test_a_gated_file_says_what_to_do(server):
     server.files["/them/net/resolve/main/model.safetensors"] = Served(b"", codes=[401])
-    with pytest.raises(DownloadError, match="accept its terms.*HF_TOKEN"):
+    with pytest.raises(DownloadError, match=r"accept its terms.*HF_TOKEN"):
         download("hub:them/net")
 
 
@@ -151,6 +151,10 @@ def test_a_member_of_an_archive_is_taken_out_and_checked(server):
         (place(f"{source}v.pth").file).unlink()
         download(f"{source}v.pth", sha256=SHA256)
     assert not place(f"{source}v.pth").file.exists()
+    server.files["/other.zip"] = Served(CONTENT)
+    with pytest.raises(DownloadError, match="no intact archive"):
+        download(f"{server.url}/other.zip#w.pth")
+    assert not place(f"{server.url}/other.zip").file.exists()
 
 
 def test_the_disk_may_refuse(server, monkeypatch):
@@ -158,7 +162,7 @@ def test_the_disk_may_refuse(server, monkeypatch):
     usage = type("usage", (), {"free": 1000})
     with monkeypatch.context() as patched:
         patched.setattr(downloads.shutil, "disk_usage", lambda _: usage)
-        with pytest.raises(StorageError, match="MB are needed.*WORLDLINE_WEIGHTS"):
+        with pytest.raises(StorageError, match=r"MB are needed.*WORLDLINE_WEIGHTS"):
             download(f"{server.url}/w.pth")
     cache_folder().parent.joinpath("file").touch()
     monkeypatch.setenv("WORLDLINE_WEIGHTS", str(cache_folder().parent / "file"))

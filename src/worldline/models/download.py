@@ -292,8 +292,11 @@ def _take_out(at: Place, sha256: str | None) -> None:
             digest = file_sha256(partial)
             _check(f"{at.url}#{at.member}", partial, sha256, digest)
             _write_record(at.file, f"{at.url}#{at.member}", partial.stat().st_size, digest)
-    except (KeyError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise DownloadError(f"{at.url} holds no {at.member}: {error}") from error
+    except KeyError as error:
+        raise DownloadError(f"{at.url} holds no {at.member}") from error
+    except zipfile.BadZipFile as error:
+        at.path.unlink()
+        raise DownloadError(f"{at.url} is no intact archive; what arrived was deleted") from error
 
 
 def file_sha256(file: Path) -> str:

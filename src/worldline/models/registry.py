@@ -58,6 +58,7 @@ class Checkpoint:
     source: `hub:owner/name/file[@revision]`, a file on the Hugging Face hub, or a URL; after `#`
         the member of a zip archive.
     licence: of the weights, which is not always the code's; says so where commerce is excluded.
+    megabytes: its size (the member's), where it is known.
     sha256: of the file (of the member), where more than one public source tells the same one. The
         hub tells it of its files, too, and then that one is checked.
     """
@@ -68,6 +69,7 @@ class Checkpoint:
     source: str
     licence: str
     summary: str
+    megabytes: int | None = None
     sha256: str | None = None
 
 
@@ -106,43 +108,51 @@ CHECKPOINTS = {
         Checkpoint(
             *("raft-small", "raft", "raft-small", f"{_RAFT}small.pth", BSD),
             "flow, 1.0M parameters, trained on Chairs and Things",
+            4,
             "c7d41b9cc88442bb8aa911dbb33086dac55a226394b142937ff22d5578717332",
         ),
         Checkpoint(
             *("raft-things", "raft", "raft-basic", f"{_RAFT}things.pth", BSD),
             "flow, trained on Chairs and Things",
+            21,
             "fcfa4125d6418f4de95d84aec20a3c5f4e205101715a79f193243c186ac9a7e1",
         ),
         Checkpoint(
             *("raft-sintel", "raft", "raft-basic", f"{_RAFT}sintel.pth", BSD),
             "flow, trained further on Sintel",
+            21,
             "90630d2e7d488a0d3ccb5e8194524850c4c05c732ea4ff99799822c7fa5c5cbf",
         ),
         Checkpoint(
             *("raft-kitti", "raft", "raft-basic", f"{_RAFT}kitti.pth", BSD),
             "flow, trained further on KITTI",
+            21,
             "b9d170362415e1a27bd8402ee966a3ddf0d60df9b2df2c0b4949f5ced490a9e6",
         ),
         Checkpoint(
             *("raft-chairs", "raft", "raft-basic", f"{_RAFT}chairs.pth", BSD),
             "flow, trained on Chairs alone",
+            21,
             "c6c75465cf995d137f89ca2e2d08594ed390befbb8859f7f65c48bcc8feb0fd7",
         ),
         Checkpoint(
             *("searaft-small", "searaft", "searaft-small", f"{_SEARAFT}S{_FILE}", BSD),
             "flow with its uncertainty, trained last on Spring",
+            36,
         ),
         Checkpoint(
             *("searaft-medium", "searaft", "searaft-medium"),
             f"{_SEARAFT}M{_FILE}@eb97ef34ba5d856c3fa2cdcd073150c057ac8b69",
             BSD,
             "flow with its uncertainty, trained last on Spring",
+            79,
         ),
         Checkpoint(
             *("cotracker3-offline", "cotracker3", "cotracker3-offline"),
             f"{_COTRACKER}scaled_offline.pth@b748ec5e5cd4b9f525a94cc544f0be34bbcc22e2",
             NC,
             "tracks of points over a whole video",
+            102,
             "2670d4562ed69326dda775a26e54883925cd11b6fc9b24cb7aa9f8078bce7834",
         ),
         Checkpoint(
@@ -150,6 +160,7 @@ CHECKPOINTS = {
             f"{_COTRACKER}scaled_online.pth@b748ec5e5cd4b9f525a94cc544f0be34bbcc22e2",
             NC,
             "tracks of points through sliding windows",
+            102,
             "205d34789f19699d64b22cf93f9b697f15f28d4025240e31532e504109837218",
         ),
         Checkpoint(
@@ -157,26 +168,31 @@ CHECKPOINTS = {
             f"{_DUST3R}512_dpt{_FILE}@61c57447d7b0adc8a1a30b2b0adec7a8935aa2a3",
             NC_SA,
             "point maps of image pairs, 512 pixels",
+            2280,
         ),
         Checkpoint(
             *("dust3r-512-linear", "dust3r", "dust3r-512-linear", f"{_DUST3R}512_linear{_FILE}"),
             NC_SA,
             "point maps of image pairs, 512 pixels, linear head",
+            2130,
         ),
         Checkpoint(
             *("dust3r-224-linear", "dust3r", "dust3r-224-linear", f"{_DUST3R}224_linear{_FILE}"),
             NC_SA,
             "point maps of image pairs, 224 pixels, linear head",
+            2130,
         ),
         Checkpoint(
             *("monst3r", "dust3r", "dust3r-512-dpt"),
             f"{_MONST3R}@1ea2a9eade23a10898ec73be3fd44b5aa4ea0255",
             NC_SA,
             "DUSt3R trained further on videos of moving things",
+            2280,
         ),
         Checkpoint(
             *("vggt", "vggt", "vggt", f"hub:facebook/VGGT-1B{_FILE}", NC),
             "cameras, depth, points and tracks of many views, 1.26B parameters",
+            5030,
         ),
         Checkpoint(  # the code's licence beside it; the hub's page of the weights was not seen
             *("vdpm", "vdpm", "vdpm", "hub:edgarsucar/vdpm/model.pt"),
@@ -212,6 +228,7 @@ CHECKPOINTS = {
         Checkpoint(
             *("da3-nested", "da3", "da3-nested", f"{_DA3}NESTED-GIANT-LARGE-1.1{_FILE}", NC),
             "da3-giant in the metres of da3-metric, version 1.1",
+            7260,
         ),
         Checkpoint(  # the code's licence beside it; the hub's page of the weights was not seen
             *("4rc", "fourrc", "4rc", f"hub:Luo-Yihang/4RC{_FILE}", S_LAB),

@@ -24,7 +24,7 @@ class Served:
 
 
 class FileServer:
-    """`server.files["/a"] = Served(b"...")`; `server.url`; `server.asked`: (path, headers) pairs."""
+    """`files["/a"] = Served(b"...")`; what was asked for: `asked`, pairs of path and headers."""
 
     def __init__(self) -> None:
         self.files: dict[str, Served] = {}
