@@ -15,7 +15,7 @@ from worldline.systems.listener import StageListener
 
 _Names = Annotated[
     tuple[str, ...],
-    arg(metavar="[NAME...]", help="checkpoints, or hub:OWNER/NAME[/FILE][@REVISION]"),
+    arg(metavar="[NAME...]", help="checkpoints, or hub:OWNER/NAME[/FILE]"),
 ]
 
 
