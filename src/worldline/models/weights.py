@@ -73,7 +73,7 @@ def load(
     names what is missing, unexpected or misshapen), StorageError for a damaged file.
     """
     checkpoint = CHECKPOINTS.get(str(source))
-    file = _find(source, checkpoint)
+    file = find_file(source)
     tensors, description = _read(file)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if checkpoint or sizes:
@@ -108,9 +108,9 @@ def save_weights(network: nn.Module, path: str | Path) -> None:
         save_file(tensors, partial, {_MARK: description})
 
 
-def _find(source: str | Path, checkpoint: Checkpoint | None) -> Path:
-    """The file of weights on this machine."""
-    if checkpoint is not None:
+def find_file(source: str | Path) -> Path:
+    """The file on this machine that `load` would read. Raises InputError where there is none."""
+    if checkpoint := CHECKPOINTS.get(str(source)):
         file = place(checkpoint.source).file
         if not file.is_file():
             raise InputError(

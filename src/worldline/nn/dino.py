@@ -86,7 +86,7 @@ class DinoTrunk(nn.Module):
     def embed(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B N C"]:
         """Class token, registers and patches with their positions, before the first block."""
         rows, columns = (size // self.sizes.patch for size in images.shape[-2:])
-        patches = self.patch_embed(images)
+        patches = self.patch_embed(images.to(self.cls_token.dtype))
         position = self.pos_embed[:, 1:]
         if (rows, columns) != (grid := self.sizes.image // self.sizes.patch, grid):
             position = self._resized(position, rows, columns)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from worldline.models.fourrc import FourRC, Latent
 from worldline.scene.motion import Motion, look_up, register
-from worldline.systems.feedforward.weights import same_weights
+from worldline.systems.networks import same_weights
 
 _CACHE = 512 << 20  # bytes of dense answers that are kept
 _DENSE = 0.25  # share of a frame's pixels from which on the whole frame is decoded, and kept
@@ -56,9 +56,9 @@ class LatentField:
     @cached_property
     def latent(self) -> Latent:
         """The latent where the network is."""
-        decoder = self.network.motion_decoder.cross_blocks[0].norm2.weight
+        device = next(self.network.parameters()).device
         patches, times = (
-            tuple(_floats(level).to(decoder.device, decoder.dtype)[None] for level in stored)
+            tuple(_floats(level).to(device)[None] for level in stored)
             for stored in (self.patches, self.times)
         )
         return Latent(patches, times, self.size)

@@ -12,8 +12,8 @@ from worldline.scene import Scene
 from worldline.systems.arc.field import LatentField, bits
 from worldline.systems.feedforward.fitted import fitted, images
 from worldline.systems.feedforward.posed import posed
-from worldline.systems.feedforward.weights import CamerasFrom, recorded
 from worldline.systems.listener import Report
+from worldline.systems.networks import CamerasFrom, recorded
 from worldline.systems.stages import Arrays, Stages
 
 LONGEST = 504  # of a frame's sides, in pixels: the most that 4RC was trained on
@@ -55,7 +55,7 @@ def arc(
 
 
 def _encode(clip: Clip, network: FourRC) -> Arrays:
-    device = network.cam_dec.fc_t.weight.device
+    device = next(network.parameters()).device
     with torch.inference_mode():
         latent, views = network.encode(images(clip.frames, device))
     return {
