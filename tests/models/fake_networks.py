@@ -46,6 +46,23 @@ class Other(nn.Module):
         self.other = nn.Linear(config.width, config.width)
 
 
+@dataclass(frozen=True)
+class PairConfig:
+    first: FakeConfig
+    second: OtherConfig | None = None
+
+
+class Pair(nn.Module):
+    """Sizes made of sizes."""
+
+    Config = PairConfig
+
+    def __init__(self, config: PairConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.first = Fake(config.first)
+
+
 PUBLISHED = {
     "fake-small": FakeConfig(),
     "fake-large": FakeConfig(8, (2, 2, 2)),

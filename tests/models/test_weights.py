@@ -9,7 +9,17 @@ import shutil
 import fake_networks
 import pytest
 import torch
-from fake_networks import CHECKPOINT, NETWORK, Fake, FakeConfig, Other, OtherConfig, published
+from fake_networks import (
+    CHECKPOINT,
+    NETWORK,
+    Fake,
+    FakeConfig,
+    Other,
+    OtherConfig,
+    Pair,
+    PairConfig,
+    published,
+)
 from safetensors.torch import load_file, save_file
 
 import worldline
@@ -43,7 +53,8 @@ def same(found, network):
 
 
 def test_what_is_saved_is_loaded_whatever_its_sizes(tmp_path, network):
-    for each in (network, Fake(FakeConfig(5, (7,))), Other(OtherConfig(3))):
+    pair = Pair(PairConfig(FakeConfig(2, (3, 1))))
+    for each in (network, Fake(FakeConfig(5, (7,))), Other(OtherConfig(3)), pair):
         save_weights(each, tmp_path / "w.safetensors")
         found = load(tmp_path / "w.safetensors")
         assert type(found) is type(each) and found.config == each.config and same(found, each)

@@ -6,9 +6,9 @@ Only names and shapes are looked at. Published names become ours by the network'
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from functools import cache
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from torch import nn
@@ -71,9 +71,9 @@ def described(text: str) -> Sizes | None:
         if not isinstance(value, dict) or not {"network", "sizes", "config"} <= set(value):
             return None
         network = find_network(value["network"])
-        config = {name: _tuples(entry) for name, entry in value["config"].items()}
         architecture: Any = network.classes[value["sizes"]]
-        return Sizes(network, architecture.Config(**config), network.name)
+        config = _restored(architecture.Config, value["config"])
+        return Sizes(network, config, network.name)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"its description of the network cannot be used ({error!r})") from error
 
@@ -145,8 +145,12 @@ def _every_published() -> list[Sizes]:
     return [Sizes(n, config, name) for n in there for name, config in n.module.PUBLISHED.items()]
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+def _restored(kind: Any, value: Any) -> Any:
+    """A dataclass of sizes from what JSON made of it: lists for tuples, objects for dataclasses."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        kinds = get_type_hints(kind)
+        return kind(**{name: _restored(kinds.get(name), part) for name, part in value.items()})
+    return tuple(_restored(None, part) for part in value) if isinstance(value, list) else value
 
 
 def some(names: list[str]) -> str:

@@ -99,6 +99,7 @@ _SEARAFT = "hub:MemorySlices/Tartan-C-T-TSKH-spring540x960-"
 _COTRACKER = "hub:facebook/cotracker3/"
 _DUST3R = "hub:naver/DUSt3R_ViTLarge_BaseDecoder_"
 _MONST3R = "hub:Junyi42/MonST3R_PO-TA-S-W_ViTLarge_BaseDecoder_512_dpt/model.safetensors"
+_MAST3R = "hub:naver/MASt3R_ViTLarge_BaseDecoder_512_catmlpdpt_metric"
 _DA3 = "hub:depth-anything/DA3"
 _FILE = "/model.safetensors"
 
@@ -136,12 +137,12 @@ CHECKPOINTS = {
             "c6c75465cf995d137f89ca2e2d08594ed390befbb8859f7f65c48bcc8feb0fd7",
         ),
         Checkpoint(
-            *("searaft-small", "searaft", "searaft-small", f"{_SEARAFT}S{_FILE}", BSD),
+            *("searaft-s", "searaft", "searaft-s", f"{_SEARAFT}S{_FILE}", BSD),
             "flow with its uncertainty, trained last on Spring",
             36,
         ),
         Checkpoint(
-            *("searaft-medium", "searaft", "searaft-medium"),
+            *("searaft-m", "searaft", "searaft-m"),
             f"{_SEARAFT}M{_FILE}@eb97ef34ba5d856c3fa2cdcd073150c057ac8b69",
             BSD,
             "flow with its uncertainty, trained last on Spring",
@@ -183,14 +184,19 @@ CHECKPOINTS = {
             2130,
         ),
         Checkpoint(
-            *("monst3r", "dust3r", "dust3r-512-dpt"),
+            *("monst3r", "dust3r", "monst3r"),
             f"{_MONST3R}@1ea2a9eade23a10898ec73be3fd44b5aa4ea0255",
             NC_SA,
             "DUSt3R trained further on videos of moving things",
             2280,
         ),
+        Checkpoint(  # some of its training data have narrower licences; its page tells them
+            *("mast3r", "dust3r", "mast3r", f"{_MAST3R}{_FILE}", NC_SA),
+            "DUSt3R trained further in metres, for matching",
+            2750,
+        ),
         Checkpoint(
-            *("vggt", "vggt", "vggt", f"hub:facebook/VGGT-1B{_FILE}", NC),
+            *("vggt", "vggt", "vggt-1b", f"hub:facebook/VGGT-1B{_FILE}", NC),
             "cameras, depth, points and tracks of many views, 1.26B parameters",
             5030,
         ),
