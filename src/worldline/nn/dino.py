@@ -14,6 +14,12 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+def normalized(images: Float[Tensor, "*shape 3 H W"]) -> Float[Tensor, "*shape 3 H W"]:
+    """Images in [0,1] less ImageNet's mean, in units of its standard deviation."""
+    mean, std = (images.new_tensor(value).view(3, 1, 1) for value in (IMAGENET_MEAN, IMAGENET_STD))
+    return (images - mean) / std
+
+
 @dataclass(frozen=True)
 class DinoConfig:
     """Sizes of a DINOv2.

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 READ_OFF = 32  # channels in front of the last layer
+AT_ONCE = 2**26  # entries of full-size maps that are computed at a time
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class DptConfig:
     """Sizes of a DPT head.
 
     dim: channels of the tokens; features: of the refined maps; channels: of the four levels.
-    outputs: channels read off. norm: whether tokens are normalised first.
+    outputs: channels read off; 0: all `features` at half the size, for a tracker to look at.
+    norm: whether tokens are normalised first.
     position: whether maps are told where their pixels lie. relu_trunk: the residual units pass on
         relu(x) in place of x, as published heads with in-place activations do (VGGT, 4RC motion).
     """
@@ -84,12 +86,14 @@ class Scratch(nn.Module):
             conv = nn.Conv2d(width, config.features, 3, padding=1, bias=False)
             self.add_module(f"layer{i}_rn", conv)
         self.add_chain("", config)
-        self.output_conv1 = nn.Conv2d(config.features, config.features // 2, 3, padding=1)
-        self.output_conv2 = nn.Sequential(
-            nn.Conv2d(config.features // 2, READ_OFF, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(READ_OFF, config.outputs, 1),
-        )
+        refined = config.features // 2 if config.outputs else config.features
+        self.output_conv1 = nn.Conv2d(config.features, refined, 3, padding=1)
+        if config.outputs:
+            self.output_conv2 = nn.Sequential(
+                nn.Conv2d(refined, READ_OFF, 3, padding=1),
+                nn.ReLU(),
+                nn.Conv2d(READ_OFF, config.outputs, 1),
+            )
 
     def add_chain(self, suffix: str, config: DptConfig) -> None:
         """Four fusions named refinenet1..4 with a suffix; the coarsest has nothing to add to."""
@@ -146,12 +150,28 @@ class Dpt(nn.Module):
         )
         self.scratch = Scratch(config)
 
+    @property
+    def precision(self) -> torch.dtype:
+        """That of the weights, which tokens are expected in."""
+        return self.scratch.output_conv1.weight.dtype
+
     def forward(
         self, tokens: Sequence[Float[Tensor, "B P C"]], size: tuple[int, int]
     ) -> Float[Tensor, "B outputs H W"]:
         """What the head says of images of `size`, from the patch tokens of four levels."""
-        maps = [self.project(i, level, size) for i, level in enumerate(tokens)]
-        return self.read(self.fuse(maps, size), size)
+        return self.predict([self.project(i, x, size) for i, x in enumerate(tokens)], size)
+
+    def predict(
+        self, maps: Sequence[Float[Tensor, "B _ h w"]], size: tuple[int, int]
+    ) -> Float[Tensor, "B outputs H W"]:
+        """The outputs from the levels' maps, a few images at a time: large maps are passing."""
+        step = max(1, AT_ONCE // (self.sizes.features * size[0] * size[1]))
+        return torch.cat(
+            [
+                self.read(self.fuse([level[i : i + step] for level in maps], size), size)
+                for i in range(0, len(maps[0]), step)
+            ]
+        )
 
     def project(
         self, level: int, tokens: Float[Tensor, "B P C"], size: tuple[int, int]
@@ -192,7 +212,9 @@ class Dpt(nn.Module):
     def read(
         self, fused: Float[Tensor, "B features2 h8 w8"], size: tuple[int, int]
     ) -> Float[Tensor, "B outputs H W"]:
-        """The outputs at the images' resolution."""
+        """The outputs at the images' resolution; a tracker's features at half of it."""
+        if not self.sizes.outputs:
+            return resize(fused, (size[0] // 2, size[1] // 2))
         return self.scratch.output_conv2(self.enlarged(fused, size))
 
     def enlarged(
