@@ -15,26 +15,28 @@ from torch import Tensor, nn
 
 Window: TypeAlias = tuple[int, int, int, int]  # y0, y1, x0, x1 of the images
 
-READ_OFF = 32  # channels in front of the last layer
-
 
 @dataclass(frozen=True)
 class DptConfig:
     """Sizes of a DPT head.
 
-    dim: channels of the tokens; features: of the refined maps; channels: of the four levels.
-    outputs: channels read off. norm: whether tokens are normalised first.
-    position: whether maps are told where their pixels lie. relu_trunk: the residual units pass on
-        relu(x) in place of x, as published heads with in-place activations do (VGGT, 4RC motion).
+    dim: channels of the tokens, or of those of each level; features: of the refined maps;
+    channels: of the four levels. read_off: in front of the last layer. outputs: channels read off.
+    norm: whether tokens are normalised first. position: whether maps are told where their pixels
+        lie. relu_trunk: the residual units pass on relu(x) in place of x, as published heads with
+        in-place activations do (VGGT, 4RC motion). crop: the coarsest map is doubled and cropped
+        to the next level (DUSt3R), rather than resized to it.
     """
 
-    dim: int
+    dim: int | tuple[int, ...]
     features: int
     channels: tuple[int, ...]
     outputs: int
     norm: bool = True
     position: bool = True
     relu_trunk: bool = False
+    read_off: int = 32
+    crop: bool = False
     patch: int = 14
 
 
@@ -88,10 +90,11 @@ class Scratch(nn.Module):
         self.add_chain("", config)
         self.output_conv1 = nn.Conv2d(config.features, config.features // 2, 3, padding=1)
         self.output_conv2 = nn.Sequential(
-            nn.Conv2d(config.features // 2, READ_OFF, 3, padding=1),
+            nn.Conv2d(config.features // 2, config.read_off, 3, padding=1),
             nn.ReLU(),
-            nn.Conv2d(READ_OFF, config.outputs, 1),
+            nn.Conv2d(config.read_off, config.outputs, 1),
         )
+        self.crop = config.crop
 
     def add_chain(self, suffix: str, config: DptConfig) -> None:
         """Four fusions named refinenet1..4 with a suffix; the coarsest has nothing to add to."""
@@ -109,11 +112,12 @@ class Scratch(nn.Module):
         self, levels: Sequence[Float[Tensor, "B F _h _w"]], suffix: str = ""
     ) -> list[Float[Tensor, "B F _H _W"]]:
         """What each fusion returns, coarsest first; the last is at twice the finest level."""
-        rows, columns = levels[0].shape[-2:]
-        sizes = [level.shape[-2:] for level in levels[:3]]
-        targets = [*reversed(sizes), (2 * rows, 2 * columns)]
-        fused = [self.get_submodule(f"refinenet4{suffix}")(levels[3], None, targets[0])]
-        for i, target in zip((3, 2, 1), targets[1:], strict=True):
+        (rows, columns), *sizes = [level.shape[-2:] for level in levels]
+        first = (2 * sizes[2][0], 2 * sizes[2][1]) if self.crop else sizes[1]
+        coarsest = self.get_submodule(f"refinenet4{suffix}")(levels[3], None, first)
+        fused = [coarsest[..., : sizes[1][0], : sizes[1][1]]]
+        targets = [sizes[0], (rows, columns), (2 * rows, 2 * columns)]
+        for i, target in zip((3, 2, 1), targets, strict=True):
             fusion = self.get_submodule(f"refinenet{i}{suffix}")
             fused.append(fusion(fused[-1], levels[i - 1], target))
         return fused
@@ -126,8 +130,11 @@ class Dpt(nn.Module):
         super().__init__()
         self.sizes = config
         first, second, _, last = config.channels
-        self.norm = nn.LayerNorm(config.dim) if config.norm else nn.Identity()
-        self.projects = nn.ModuleList(nn.Conv2d(config.dim, width, 1) for width in config.channels)
+        dims = (config.dim,) * 4 if isinstance(config.dim, int) else config.dim
+        self.norm = nn.LayerNorm(dims[-1]) if config.norm else nn.Identity()
+        self.projects = nn.ModuleList(
+            nn.Conv2d(dim, width, 1) for dim, width in zip(dims, config.channels, strict=True)
+        )
         self.resize_layers = nn.ModuleList(
             [
                 nn.ConvTranspose2d(first, first, 4, stride=4),
@@ -139,7 +146,7 @@ class Dpt(nn.Module):
         self.scratch = Scratch(config)
 
     def forward(
-        self, tokens: Sequence[Float[Tensor, "B P C"]], size: tuple[int, int]
+        self, tokens: Sequence[Float[Tensor, "B P _C"]], size: tuple[int, int]
     ) -> Float[Tensor, "B outputs H W"]:
         """What the head says of images of `size`, from the patch tokens of four levels."""
         maps = [self.project(i, level, size) for i, level in enumerate(tokens)]
