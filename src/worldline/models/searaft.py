@@ -174,9 +174,7 @@ class ConvNextBlock(nn.Module):
         final = self.final.weight.flatten(1) * self.gamma
         return Merged(final @ self.pwconv2.weight, final @ self.pwconv2.bias)
 
-    def forward(
-        self, x: Float[Tensor, "N I h w"], merged: Merged
-    ) -> Float[Tensor, "N C h w"]:
+    def forward(self, x: Float[Tensor, "N I h w"], merged: Merged) -> Float[Tensor, "N C h w"]:
         """final(x + gamma * pwconv2(gelu(pwconv1(norm(dwconv(x))))))."""
         y = F.gelu(self.pwconv1(self.norm(self.dwconv(x).permute(0, 2, 3, 1))))
         return self.final(x) + F.linear(y, *merged).permute(0, 3, 1, 2)

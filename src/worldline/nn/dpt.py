@@ -21,20 +21,24 @@ AT_ONCE = 2**26  # entries of full-size maps that are computed at a time
 class DptConfig:
     """Sizes of a DPT head.
 
-    dim: channels of the tokens; features: of the refined maps; channels: of the four levels.
+    dim: channels of the tokens, or of those of each level; features: of the refined maps;
+    channels: of the four levels. read_off: in front of the last layer.
     outputs: channels read off; 0: all `features` at half the size, for a tracker to look at.
     norm: whether tokens are normalised first.
     position: whether maps are told where their pixels lie. relu_trunk: the residual units pass on
         relu(x) in place of x, as published heads with in-place activations do (VGGT, 4RC motion).
+    crop: the coarsest map is doubled and cropped to the next level (DUSt3R), not resized to it.
     """
 
-    dim: int
+    dim: int | tuple[int, ...]
     features: int
     channels: tuple[int, ...]
     outputs: int
     norm: bool = True
     position: bool = True
     relu_trunk: bool = False
+    read_off: int = READ_OFF
+    crop: bool = False
     patch: int = 14
 
 
@@ -90,10 +94,11 @@ class Scratch(nn.Module):
         self.output_conv1 = nn.Conv2d(config.features, refined, 3, padding=1)
         if config.outputs:
             self.output_conv2 = nn.Sequential(
-                nn.Conv2d(refined, READ_OFF, 3, padding=1),
+                nn.Conv2d(refined, config.read_off, 3, padding=1),
                 nn.ReLU(),
-                nn.Conv2d(READ_OFF, config.outputs, 1),
+                nn.Conv2d(config.read_off, config.outputs, 1),
             )
+        self.crop = config.crop
 
     def add_chain(self, suffix: str, config: DptConfig) -> None:
         """Four fusions named refinenet1..4 with a suffix; the coarsest has nothing to add to."""
@@ -126,7 +131,10 @@ class Scratch(nn.Module):
         """What all fusions but the last return, of the three coarser levels; the last at `size`."""
         second, third, fourth = levels
         four, three, two = (self.fusion(i, suffix) for i in (4, 3, 2))
-        fused = [four(fourth, None, third.shape[-2:])]
+        rows, columns = third.shape[-2:]
+        doubled = (2 * fourth.shape[-2], 2 * fourth.shape[-1])
+        coarsest = four(fourth, None, doubled if self.crop else (rows, columns))
+        fused = [coarsest[..., :rows, :columns]]
         fused.append(three(fused[-1], third, second.shape[-2:]))
         return [*fused, two(fused[-1], second, size)]
 
@@ -138,8 +146,11 @@ class Dpt(nn.Module):
         super().__init__()
         self.sizes = config
         first, second, _, last = config.channels
-        self.norm = nn.LayerNorm(config.dim) if config.norm else nn.Identity()
-        self.projects = nn.ModuleList(nn.Conv2d(config.dim, width, 1) for width in config.channels)
+        dims = (config.dim,) * 4 if isinstance(config.dim, int) else config.dim
+        self.norm = nn.LayerNorm(dims[-1]) if config.norm else nn.Identity()
+        self.projects = nn.ModuleList(
+            nn.Conv2d(dim, width, 1) for dim, width in zip(dims, config.channels, strict=True)
+        )
         self.resize_layers = nn.ModuleList(
             [
                 nn.ConvTranspose2d(first, first, 4, stride=4),
@@ -156,7 +167,7 @@ class Dpt(nn.Module):
         return self.scratch.output_conv1.weight.dtype
 
     def forward(
-        self, tokens: Sequence[Float[Tensor, "B P C"]], size: tuple[int, int]
+        self, tokens: Sequence[Float[Tensor, "B P _C"]], size: tuple[int, int]
     ) -> Float[Tensor, "B outputs H W"]:
         """What the head says of images of `size`, from the patch tokens of four levels."""
         return self.predict([self.project(i, x, size) for i, x in enumerate(tokens)], size)
