@@ -113,16 +113,17 @@ class FlowNetwork(nn.Module, ABC):
         8); `flow` and `mixture` have the size of the images. `start` is flow in pixels of the
         features; without `iterations` there are as many as published.
         """
-        size = first.shape[2:]
+        size = (first.shape[2], first.shape[3])
         first, second = self._prepared(first), self._prepared(second)
-        maps = self.fnet(torch.cat([first, second])).chunk(2)
-        return self._refined(*maps, self.context(first, second), size, iterations, start)
+        maps, others = self.fnet(torch.cat([first, second])).chunk(2)
+        context = self.context(first, second)
+        return self._refined(maps, others, context, size, iterations, start)
 
     @torch.no_grad()
     def flow(
         self,
         first: UInt8[Tensor, "P H W 3"],
-        second: UInt8[Tensor, "P H W 3"],
+        second: UInt8[Tensor, "_ _ _ 3"],
         iterations: int | None = None,
         budget: int = BUDGET,
     ) -> Flow:

@@ -146,9 +146,9 @@ class UpdateBlock(nn.Module):
 class Gates(NamedTuple):
     """Convolutions of a gated unit, without the context's channels but with what these add."""
 
-    switches: Float[Tensor, "2*C I _ _"]  # weights: how far to update, how much to reset
+    switches: Float[Tensor, "CC I _ _"]  # weights: how far to update, how much to reset
     candidate: Float[Tensor, "C I _ _"]
-    known_switches: Float[Tensor, "N 2*C h w"]
+    known_switches: Float[Tensor, "N CC h w"]
     known_candidate: Float[Tensor, "N C h w"]
     padding: tuple[int, ...]
 
@@ -196,8 +196,9 @@ class ConvGRU(nn.Module):
         weights = torch.cat([conv.weight for conv in convolutions]).to(context.dtype)
         bias = torch.cat([conv.bias for conv in convolutions]).to(context.dtype)
         hidden, known, motion = weights.split(self.sizes, dim=1)
-        parts = [2 * self.sizes[0], self.sizes[0]]
         padding = tuple(side // 2 for side in weights.shape[2:])
+        parts = [2 * self.sizes[0], self.sizes[0]]
+        switches, candidate = torch.cat([hidden, motion], 1).split(parts)
         constant = F.conv2d(context, known, bias, padding=padding)
-        varying = torch.cat([hidden, motion], 1)
-        return Gates(*varying.split(parts), *constant.split(parts, dim=1), padding)
+        known_switches, known_candidate = constant.split(parts, dim=1)
+        return Gates(switches, candidate, known_switches, known_candidate, padding)

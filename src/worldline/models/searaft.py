@@ -7,7 +7,7 @@ tartan, spring, sintel, kitti). M and L are one network, with 4 and 12 iteration
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -132,7 +132,7 @@ class UpdateBlock(nn.Module):
 
     def merged(self) -> list["Merged"]:
         """What `forward` needs of the blocks' weights, the same in all iterations."""
-        return [block.merged() for block in self.refine]
+        return [cast(ConvNextBlock, block).merged() for block in self.refine]
 
     def forward(
         self,
@@ -153,7 +153,7 @@ class UpdateBlock(nn.Module):
 class Merged(NamedTuple):
     """Two linear maps in a row as one."""
 
-    weight: Float[Tensor, "C 4*C"]
+    weight: Float[Tensor, "C I"]
     bias: Float[Tensor, " C"]
 
 

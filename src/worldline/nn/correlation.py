@@ -32,7 +32,7 @@ def correlation_pyramid(
 
 
 def look_up(
-    pyramid: Sequence[Float[Tensor, "N h*w _ _"]], points: Float[Tensor, "N h w 2"], radius: int
+    pyramid: Sequence[Float[Tensor, "N hw _ _"]], points: Float[Tensor, "N h w 2"], radius: int
 ) -> Float[Tensor, "N C h w"]:
     """Correlations of every pixel of the first map with a window around its point in the second.
 

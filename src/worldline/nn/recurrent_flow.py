@@ -52,8 +52,8 @@ def head(inputs: int, width: int, outputs: int, kernel: int) -> nn.Sequential:
 
 
 def convex_upsample(
-    values: Float[Tensor, "N C h w"], logits: Float[Tensor, "N 9*f*f h w"]
-) -> Float[Tensor, "N C f*h f*w"]:
+    values: Float[Tensor, "N C h w"], logits: Float[Tensor, "N _ h w"]
+) -> Float[Tensor, "N C _ _"]:
     """Values f times as fine: each a convex combination of the 3 x 3 coarse ones around it.
 
     Outside of the map the values are zero. Channel k f² + i f + j of `logits` weighs tap k (rows

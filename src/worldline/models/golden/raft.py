@@ -68,11 +68,11 @@ def made_weights(network: Raft, golden: Golden) -> dict[str, Tensor]:
 
 def hashed(key: str, shape: torch.Size, offset: float, scale: float) -> Tensor:
     """Evenly spread in offset ± scale: an integer hash of the index, seeded by that of the key."""
-    index = np.arange(shape.numel(), dtype=np.uint32)
-    x = index * np.uint32(2654435761) + np.uint32(crc32(key.encode()))
-    x = (x ^ (x >> 16)) * np.uint32(0x85EBCA6B)
-    x = (x ^ (x >> 13)) * np.uint32(0xC2B2AE35)
-    spread = (x ^ (x >> 16)) / 2**32
+    seed = np.uint32(crc32(key.encode()))
+    x = np.arange(shape.numel(), dtype=np.uint32) * np.uint32(2654435761) + seed
+    x = np.bitwise_xor(x, x >> 16) * np.uint32(0x85EBCA6B)
+    x = np.bitwise_xor(x, x >> 13) * np.uint32(0xC2B2AE35)
+    spread = np.bitwise_xor(x, x >> 16) / 2**32
     values = (offset + scale * (2 * spread - 1)).astype(np.float16).astype(np.float32)
     return torch.from_numpy(values).view(shape)
 
