@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from worldline.nn.mlp import Mlp
+from worldline.nn.attention import attend, merge_heads, split_heads
 from worldline.nn.sampling import blend, pyramid, sample, windows
-from worldline.nn.update_former import UpdateFormer, attend_by_head
+from worldline.nn.transformer import Mlp
+from worldline.nn.update_former import UpdateFormer
 
 WINDOW_ELEMENTS = 2**24  # features gathered at a time, which bounds the memory of the correlation
 
@@ -189,14 +191,10 @@ class Attention(nn.Module):
         self, x: Float[Tensor, "B L C"], context: Float[Tensor, "B M C"]
     ) -> Float[Tensor, "B L C"]:
         """What each of L tokens takes from M others."""
-        split = [x.shape[-1], 2 * x.shape[-1]]
-        (to_q, to_kv), (bias_q, bias_kv) = (
-            self.in_proj_weight.split(split),
-            self.in_proj_bias.split(split),
-        )
-        key, value = nn.functional.linear(context, to_kv, bias_kv).chunk(2, dim=-1)
-        query = nn.functional.linear(x, to_q, bias_q)
-        return self.out_proj(attend_by_head(query, key, value, self.heads))
+        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
+        projected = map(linear, (x, context, context), weights, biases)
+        query, key, value = (split_heads(each, self.heads) for each in projected)
+        return self.out_proj(merge_heads(attend(query, key, value)))
 
 
 class SelfBlock(nn.Module):
@@ -207,7 +205,7 @@ class SelfBlock(nn.Module):
         self.norm1 = nn.LayerNorm(width)
         self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = Mlp(width, hidden, width)
+        self.mlp = Mlp(width, hidden)
 
     def forward(self, x: Float[Tensor, "B L C"]) -> Float[Tensor, "B L C"]:
         """The tokens, updated."""
@@ -225,7 +223,7 @@ class CrossBlock(nn.Module):
         self.norm_context = nn.LayerNorm(width)
         self.cross_attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = Mlp(width, hidden, width)
+        self.mlp = Mlp(width, hidden)
 
     def forward(
         self, x: Float[Tensor, "B L C"], context: Float[Tensor, "B M C"]
