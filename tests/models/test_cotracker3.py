@@ -11,6 +11,7 @@ from worldline.models import cotracker3
 from worldline.models.cotracker3 import PUBLISHED, CoTracker3, CoTracker3Config, renamed
 from worldline.models.cotracker3_online import Stream
 from worldline.models.golden.__main__ import main
+from worldline.nn import sampling
 
 SMALL = CoTracker3Config(
     window=6,
@@ -139,7 +140,7 @@ def test_each_video_of_a_batch_is_followed_by_itself(network, clip):
 
 def test_a_few_points_and_frames_at_a_time_change_nothing(network, clip, monkeypatch):
     at_once = network(*clip, 2)
-    monkeypatch.setattr(cotracker3, "WINDOW_ELEMENTS", 1)
+    monkeypatch.setitem(sampling.WINDOW_ELEMENTS, "cpu", 1)
     monkeypatch.setattr(cotracker3, "FRAMES", 4)
     torch.testing.assert_close(network(*clip, 2).xy, at_once.xy, atol=1e-4, rtol=0)
 

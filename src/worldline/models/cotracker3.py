@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize, pad
 
 from worldline.errors import InputError
-from worldline.nn.sampling import blend, pyramid, sample, windows
+from worldline.nn.residual import InstanceNorm, ResidualBlock
+from worldline.nn.sampling import blend, by_parts, pyramid, sample, windows
 from worldline.nn.transformer import Mlp
 from worldline.nn.update_former import UpdateFormer
 
 FRAMES = 8  # encoded at a time
-WINDOW_ELEMENTS = 2**24  # features gathered at a time, which bounds the memory of the correlation
 OCTAVES = 10  # of the embedding of motion
 
 
@@ -130,8 +130,9 @@ class CoTracker3(nn.Module):
                 f"CoTracker3 takes frames whose height and width are multiples of {stride}; "
                 f"these are {video.shape[-1]} x {video.shape[-2]}."
             )
-        features = self.fnet((2 * (video / 255) - 1).to(self.fnet.conv1.weight.dtype))
-        features = normalize(features.permute(0, 2, 3, 1), dim=-1, eps=1e-6)
+        dtype = self.fnet.conv1.weight.dtype
+        video = (2 * (video / 255) - 1).to(dtype, memory_format=torch.channels_last)
+        features = normalize(self.fnet(video).permute(0, 2, 3, 1), dim=-1, eps=1e-6)
         return pyramid(features, self.config.levels)
 
     def follow(
@@ -202,12 +203,10 @@ class CoTracker3(nn.Module):
     ) -> Float[Tensor, "B N T K"]:
         """What the features around positions and around queries have in common, a few at a time."""
         elements = frames.numel() * (2 * self.config.radius + 2) ** 2 * self.config.latent
-        chunk = max(1, WINDOW_ELEMENTS // elements)
-        parts = []
-        for first in range(0, xy.shape[1], chunk):
-            part = slice(first, first + chunk)
-            some = [support[:, part] for support in supports]
-            parts.append(self._correlation(maps, frames, some, xy[:, part]))
+        parts = [
+            self._correlation(maps, frames, [support[:, part] for support in supports], xy[:, part])
+            for part in by_parts(xy.shape[1], elements, xy.device)
+        ]
         return torch.cat(parts, dim=1)
 
     def _correlation(
@@ -281,13 +280,13 @@ class Encoder(nn.Module):
         self.stride = stride
         widths = (latent // 2, latent // 2, latent // 4 * 3, latent, latent)
         self.conv1 = nn.Conv2d(3, widths[0], 7, stride=2, padding=3)
-        self.norm1 = nn.InstanceNorm2d(widths[0])
+        self.norm1 = InstanceNorm()
         self.layer1 = _stage(widths[0], widths[1], 1)
         self.layer2 = _stage(widths[1], widths[2], 2)
         self.layer3 = _stage(widths[2], widths[3], 2)
         self.layer4 = _stage(widths[3], widths[4], 2)
         self.conv2 = nn.Conv2d(sum(widths[1:]), 2 * latent, 3, padding=1)
-        self.norm2 = nn.InstanceNorm2d(2 * latent)
+        self.norm2 = InstanceNorm()
         self.conv3 = nn.Conv2d(2 * latent, latent, 1)
 
     def forward(self, frames: Float[Tensor, "F 3 H W"]) -> Float[Tensor, "F C h w"]:
@@ -302,25 +301,5 @@ class Encoder(nn.Module):
 
 
 def _stage(width: int, out: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(ResidualBlock(width, out, stride), ResidualBlock(out, out, 1))
-
-
-class ResidualBlock(nn.Module):
-    """Two convolutions with instance norm, and a shortcut."""
-
-    def __init__(self, width: int, out: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(width, out, 3, stride=stride, padding=1)
-        self.norm1 = nn.InstanceNorm2d(out)
-        self.conv2 = nn.Conv2d(out, out, 3, padding=1)
-        self.norm2 = nn.InstanceNorm2d(out)
-        self.downsample = nn.Sequential()
-        if stride > 1:
-            self.downsample.append(nn.Conv2d(width, out, 1, stride=stride))
-            self.downsample.append(nn.InstanceNorm2d(out))
-
-    def forward(self, x: Float[Tensor, "F C H W"]) -> Float[Tensor, "F _ _ _"]:
-        """The features, at 1 / stride of the size."""
-        y = self.norm1(self.conv1(x)).relu_()
-        y = self.norm2(self.conv2(y)).relu_()
-        return (self.downsample(x) + y).relu_()
+    blocks = ResidualBlock(width, out, stride, "instance"), ResidualBlock(out, out, 1, "instance")
+    return nn.Sequential(*blocks)

@@ -16,11 +16,9 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from worldline.nn.attention import attend, merge_heads, split_heads
-from worldline.nn.sampling import blend, pyramid, sample, windows
+from worldline.nn.sampling import blend, by_parts, pyramid, sample, windows
 from worldline.nn.transformer import Mlp
 from worldline.nn.update_former import UpdateFormer
-
-WINDOW_ELEMENTS = 2**24  # features gathered at a time, which bounds the memory of the correlation
 
 
 @dataclass(frozen=True)
@@ -127,15 +125,12 @@ class VggtTracker(nn.Module):
         batch, tracks, frames, channels = tracked.shape
         frame = torch.arange(batch * frames, device=xy.device).view(batch, 1, frames)
         frame = frame.expand(xy.shape[:-1])
-        pixels = (2 * self.config.radius + 2) ** 2
-        chunk = max(1, WINDOW_ELEMENTS // (batch * frames * pixels * channels))
-        return torch.cat(
-            [
-                self._correlation(maps, frame[:, part], xy[:, part], tracked[:, part])
-                for part in (slice(i, i + chunk) for i in range(0, tracks, chunk))
-            ],
-            dim=1,
-        )
+        elements = batch * frames * (2 * self.config.radius + 2) ** 2 * channels
+        parts = [
+            self._correlation(maps, frame[:, part], xy[:, part], tracked[:, part])
+            for part in by_parts(tracks, elements, xy.device)
+        ]
+        return torch.cat(parts, dim=1)
 
     def _correlation(
         self,
