@@ -25,35 +25,47 @@ class ChosenNetwork:
     weights: str
     device: str | None
     cameras: CamerasFrom
+    tracker: str | None
 
     @property
     def identity(self) -> list[Any]:
-        """What the results depend on: the file by its size and time of change, the precision."""
+        """What the results depend on: files by their sizes and times of change, the precision."""
         from worldline.models.weights import find_file
 
-        state = (file := find_file(self.weights)).stat()
-        precision = str(trunk_precision(best_device(self.device)))
-        return [str(file), state.st_size, state.st_mtime_ns, precision]
+        files = [find_file(one) for one in (self.weights, self.tracker) if one is not None]
+        told = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+        return [*told, str(trunk_precision(best_device(self.device)))]
 
-    def loaded(self) -> "nn.Module":
-        """The network, its transformers in the precision that is fastest on the device.
+    def arguments(self) -> tuple["nn.Module", dict[str, Any]]:
+        """The network and what else the system's function takes.
 
-        Raises InputError for weights of a network that the system is not made for.
+        Transformers are in the precision that is fastest on the device. Raises InputError for
+        weights of a network that the system is not made for.
         """
+        more: dict[str, Any] = {"cameras": self.cameras} if self.system.cameras else {}
+        if self.tracker is not None:
+            more["tracker"] = self._fitting(self.tracker, self.system.trackers)
+        return self._fitting(self.weights, self.system.weights), more
+
+    def _fitting(self, weights: str, checkpoints: tuple[str, ...]) -> "nn.Module":
         from worldline.models.registry import CHECKPOINTS
 
-        network = _ready(self.weights, best_device(self.device))
-        fitting = {CHECKPOINTS[name].network for name in self.system.weights}
+        network = _ready(weights, best_device(self.device))
+        fitting = {CHECKPOINTS[name].network for name in checkpoints}
         if (found := recorded(network)["network"]) not in fitting:
             raise InputError(
-                f"{self.weights} holds weights of {found}, but the system {self.system.name} is "
-                f"made for: {', '.join(sorted(fitting))}"
+                f"{weights} holds weights of {found}, but the system {self.system.name} takes "
+                f"those of: {', '.join(sorted(fitting))}"
             )
         return network
 
 
 def chosen_network(
-    system: System, weights: str | Path | None, device: str | None, cameras: CamerasFrom
+    system: System,
+    weights: str | Path | None,
+    device: str | None,
+    cameras: CamerasFrom,
+    tracker: str | Path | None,
 ) -> ChosenNetwork | None:
     """The weights that the system is to use; None if it needs none.
 
@@ -65,8 +77,19 @@ def chosen_network(
         return None
     if cameras == "rays" and not system.cameras:
         raise InputError(f"the system {system.name} has no ray maps: leave out --cameras rays")
-    name = str(weights) if weights is not None else _best_there(system)
-    return ChosenNetwork(system, name, device, cameras)
+    if tracker is not None and not system.trackers:
+        raise InputError(f"the system {system.name} takes no tracker: leave out --tracker")
+    name = weights or _first_there(system.weights)
+    if name is None:
+        from worldline.models.registry import CHECKPOINTS
+
+        best = CHECKPOINTS[system.weights[0]]
+        raise InputError(
+            f"the system {system.name} needs weights, and none are on this machine: give "
+            f"--weights FILE, or run: worldline download {best.name} (licence: {best.licence})"
+        )
+    follows = tracker or _first_there(system.trackers)
+    return ChosenNetwork(system, str(name), device, cameras, follows and str(follows))
 
 
 def best_device(device: str | None) -> "torch.device":
@@ -126,15 +149,10 @@ def _ready(weights: str, device: "torch.device") -> "nn.Module":
     return network
 
 
-def _best_there(system: System) -> str:
+def _first_there(checkpoints: tuple[str, ...]) -> str | None:
+    """The first of them that is on this machine."""
     from worldline.models.download import place
     from worldline.models.registry import CHECKPOINTS
 
-    for name in system.weights:
-        if place(CHECKPOINTS[name].source).file.is_file():
-            return name
-    best = CHECKPOINTS[system.weights[0]]
-    raise InputError(
-        f"the system {system.name} needs weights, and none are on this machine: give --weights "
-        f"FILE, or run: worldline download {best.name} (licence: {best.licence})"
-    )
+    there = (name for name in checkpoints if place(CHECKPOINTS[name].source).file.is_file())
+    return next(there, None)

@@ -19,6 +19,8 @@ class System:
         if the system has `weights`.
     weights: published checkpoints that it can use, the best first; none: it needs no network.
     cameras: whether it can take its cameras from ray maps too, with `cameras: "head" | "rays"`.
+    trackers: published point trackers that it takes as `tracker`, the best first; it can do
+        without.
     """
 
     name: str
@@ -27,12 +29,15 @@ class System:
     loader: str
     weights: tuple[str, ...] = ()
     cameras: bool = False
+    trackers: tuple[str, ...] = ()
 
     def load(self) -> Callable[..., Any]:
         """Import the system's function."""
         module, _, function = self.loader.partition(":")
         return getattr(importlib.import_module(module), function)
 
+
+TRACKERS = ("cotracker3-offline", "cotracker3-online")
 
 SYSTEMS = {
     system.name: system
@@ -50,6 +55,23 @@ SYSTEMS = {
             "worldline.systems.arc:arc",
             weights=("4rc", "4rc-geofinetune"),
             cameras=True,
+        ),
+        System(
+            "da3",
+            "depth and cameras by Depth Anything 3, motion by a point tracker",
+            "1",
+            "worldline.systems.lifted:lifted",
+            weights=("da3-nested", "da3-giant", "da3-large", "da3-base", "da3-small"),
+            cameras=True,
+            trackers=TRACKERS,
+        ),
+        System(
+            "vggt",
+            "depth and cameras by VGGT, motion by a point tracker",
+            "1",
+            "worldline.systems.lifted:lifted",
+            weights=("vggt",),
+            trackers=TRACKERS,
         ),
     )
 }

@@ -10,7 +10,7 @@ from worldline.io.clip import Clip
 from worldline.models.fourrc import FourRC, FourRCViews
 from worldline.scene import Scene
 from worldline.systems.arc.field import LatentField, bits
-from worldline.systems.feedforward.fitted import fitted, images
+from worldline.systems.feedforward.fitted import fitted, images, unused
 from worldline.systems.feedforward.posed import posed
 from worldline.systems.listener import Report
 from worldline.systems.networks import CamerasFrom, recorded
@@ -35,8 +35,9 @@ def arc(
     """
     clip = fitted(clip, network.config.patch, LONGEST)
     encoded = stages.run("encode", lambda report: _encode(clip, network))
-    turned, first = posed(*_cameras(encoded, clip, cameras, seed), clip.distortion, half=0.5)
     height, width = clip.frames.shape[1:3]
+    found = _cameras(encoded, clip, cameras, seed)
+    turned, first, warnings = posed(*found, (height, width), clip.distortion)
     field = LatentField(
         encoded["patches"], encoded["times"], (height, width), first, recorded(network), network
     )
@@ -50,7 +51,11 @@ def arc(
         dynamic=moving["dynamic"],
         motion=field,
         original_size=clip.original_size,
-        provenance={"weights": recorded(network), "cameras": cameras},
+        provenance={
+            "weights": recorded(network),
+            "cameras": cameras,
+            "warnings": [*warnings, *unused(clip, "4rc")],
+        },
     )
 
 
