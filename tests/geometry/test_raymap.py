@@ -78,6 +78,20 @@ def test_wrong_rays_of_low_and_high_confidence_do_not_count(cameras):
     assert torch.allclose(trusted[0], K, atol=1e-2)
 
 
+def test_noise_harms_views_that_look_across_the_world_no_more_than_others(cameras):
+    K, pose = cameras
+    K = K.clone()
+    K[..., :2, 2] = torch.tensor([WIDTH / 2, HEIGHT / 2])  # where the published way is right, too
+    maps = ray_map(K, pose, HEIGHT, WIDTH)
+    noise = torch.randn(maps.shape, generator=torch.Generator().manual_seed(2))
+    maps = maps + 0.01 * noise
+    _, placed = cameras_from_rays(maps, even(maps))
+    assert (placed - pose)[..., :3, :3].abs().max() < 0.03
+    _, placed = published_cameras_from_rays(maps, even(maps))
+    off = (placed - pose)[..., :3, :3].abs().amax(dim=(-2, -1)).flatten()
+    assert off[4] < 0.03 and off.max() > 0.06  # forwards; one that looks sideways
+
+
 def test_intrinsics_are_in_the_pixels_asked_for(cameras):
     K, pose = cameras
     maps = ray_map(K, pose, HEIGHT, WIDTH).float()
