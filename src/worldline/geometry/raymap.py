@@ -19,7 +19,7 @@ SAMPLES = 8  # rays that make one hypothesis
 CANDIDATES = 0.3  # share of the rays, the most confident ones, that samples are drawn from
 INLIER = 0.2  # distance on the plane at depth 1
 _PARALLEL = 1e-4  # directions this close to the plane meet it nowhere
-_AT_ONCE = 1 << 20  # pairs of hypothesis and ray, held at one time: fits the cache
+_AT_ONCE = 1 << 17  # pairs of a hypothesis and a ray at one time: what caches hold
 
 
 def ray_map(
@@ -143,9 +143,7 @@ def _fit(
     half = maps.new_tensor([width / 2, height / 2])
     source = pixel_grid(height, width, device=maps.device, dtype=maps.dtype) / half - 1.0
     source = source.flatten(0, 1)[None]
-    chunk = max(1, _AT_ONCE // (HYPOTHESES * height * width))
-    views = [part.split(chunk) for part in (target, weight, _samples(weight, seed))]
-    homography = torch.cat([_ransac(source, *some) for some in zip(*views, strict=True)])
+    homography = _ransac(source, target, weight, _samples(weight, seed))
     centre = (maps[..., 3:] * weight[..., None]).sum(1) / weight.sum(1, keepdim=True)
     return homography.view(*batch, 3, 3), centre.view(*batch, 3)
 
@@ -187,9 +185,24 @@ def _ransac(
     views = torch.arange(len(target), device=target.device)
     drawn = views[:, None, None]
     hypotheses = _homography(source[0, samples], target[drawn, samples], weight[drawn, samples])
-    inliers = _inliers(source, target, hypotheses)
-    best = (inliers * weight[:, None]).sum(dim=2).argmax(dim=1)
-    return _homography(source, target, weight * inliers[views, best])
+    scores = _scores(source, target, weight, hypotheses)
+    best = hypotheses[views, scores.argmax(dim=1)]
+    return _homography(source, target, weight * _inliers(source, target, best[:, None])[:, 0])
+
+
+def _scores(
+    source: Float[Tensor, "1 M 2"],
+    target: Float[Tensor, "B M 2"],
+    weight: Float[Tensor, "B M"],
+    hypotheses: Float[Tensor, "B J 3 3"],
+) -> Float[Tensor, "B J"]:
+    """The weight of each hypothesis' inliers, some rays after the others."""
+    scores = torch.zeros_like(hypotheses[..., 0, 0])
+    some = max(1, _AT_ONCE // scores.numel())
+    parts = (part.split(some, dim=1) for part in (source, target, weight))
+    for p, q, w in zip(*parts, strict=True):
+        scores += (_inliers(p, q, hypotheses) * w[:, None]).sum(dim=2)
+    return scores
 
 
 def _inliers(
