@@ -13,6 +13,7 @@ from torch import Tensor
 
 from worldline.errors import InputError
 from worldline.geometry.projection import pixel_grid, rays, rigid
+from worldline.threads import one_thread
 
 HYPOTHESES = 100  # of RANSAC, as published
 SAMPLES = 8  # rays that make one hypothesis
@@ -125,6 +126,7 @@ def _by_lower(
     return camera, rotation * signs[..., None, :]
 
 
+@one_thread()
 def _fit(
     rays_of: Tensor, confidence: Tensor, turned: Tensor, seed: int
 ) -> tuple[Float[Tensor, "*b 3 3"], Float[Tensor, "*b 3"]]:
