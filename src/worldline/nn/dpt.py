@@ -16,7 +16,7 @@ from torch import Tensor, nn
 Window: TypeAlias = tuple[int, int, int, int]  # y0, y1, x0, x1 of the images
 
 READ_OFF = 32  # channels in front of the last layer
-AT_ONCE = 2**26  # entries of full-size maps that are computed at a time
+AT_ONCE = 2**25  # entries of full-size maps that are computed at a time
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,12 @@ class Dpt(nn.Module):
     ) -> Float[Tensor, "B features2 H W"]:
         """The refined map at the images' resolution, with positions: what a tracker looks at."""
         full = resize(fused, size)
-        return add_position(full, size) if self.sizes.position else full
+        if self.sizes.position:  # in place, as this is the largest map of all
+            half = full.shape[1] // 2
+            u, v = _position(full, size)
+            full[:, :half].add_(u)
+            full[:, half:].add_(v)
+        return full
 
 
 def resize(x: Float[Tensor, "B F h w"], size: tuple[int, int]) -> Float[Tensor, "B F H W"]:
@@ -212,19 +217,27 @@ def resize(x: Float[Tensor, "B F h w"], size: tuple[int, int]) -> Float[Tensor, 
 
 
 def add_position(
-    x: Float[Tensor, "B C h w"], size: tuple[int, int], strength: float = 0.1
+    x: Float[Tensor, "B C h w"], size: tuple[int, int]
 ) -> Float[Tensor, "B C h w"]:
     """`x` plus sines of where its pixels lie in images of `size`.
 
     The plane's diagonal is 2 long; a quarter of the channels each are sin u, cos u, sin v, cos v at
-    frequencies from 1 down to 1/100. Columns depend on u alone and rows on v: no map is made.
+    frequencies from 1 down to 1/100.
     """
+    u, v = x.chunk(2, dim=1)
+    along, down = _position(x, size)
+    return torch.cat([u + along, v + down], dim=1)
+
+
+def _position(
+    x: Float[Tensor, "B C h w"], size: tuple[int, int], strength: float = 0.1
+) -> tuple[Float[Tensor, "half 1 w"], Float[Tensor, "half h 1"]]:
+    """The sines of u, which depend on columns alone, and those of v, on rows."""
     channels, rows, columns = x.shape[1:]
     diagonal = (size[0] ** 2 + size[1] ** 2) ** 0.5
     u = strength * _sines(size[1] / diagonal, columns, channels // 2, x)
     v = strength * _sines(size[0] / diagonal, rows, channels // 2, x)
-    u, v = u[:, None, :].expand(-1, rows, -1), v[:, :, None].expand(-1, -1, columns)
-    return x + torch.cat([u, v])
+    return u[:, None, :], v[:, :, None]
 
 
 def _sines(span: float, count: int, channels: int, like: Tensor) -> Float[Tensor, "channels count"]:
