@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from worldline.models import vggt_tracker
 from worldline.models.vggt_tracker import (
     VggtTracker,
     VggtTrackerConfig,
     grid_embedding,
     motion_embedding,
 )
+from worldline.nn import sampling
 
 SMALL = VggtTrackerConfig(
     latent=8, hidden=16, heads=2, depth=2, virtual_tracks=3, levels=3, radius=1
@@ -71,7 +71,7 @@ def test_each_clip_of_a_batch_is_followed_by_itself(tracker, clip):
 def test_correlating_a_few_points_at_a_time_changes_nothing(tracker, clip, monkeypatch):
     features, points = clip
     at_once = tracker(features, points, 2)[0][-1]
-    monkeypatch.setattr(vggt_tracker, "WINDOW_ELEMENTS", 1)
+    monkeypatch.setitem(sampling.WINDOW_ELEMENTS, "cpu", 1)
     torch.testing.assert_close(tracker(features, points, 2)[0][-1], at_once, atol=1e-4, rtol=0)
 
 

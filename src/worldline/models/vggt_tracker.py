@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from worldline.nn.mlp import Mlp
-from worldline.nn.sampling import blend, pyramid, sample, windows
-from worldline.nn.update_former import UpdateFormer, attend_by_head
-
-WINDOW_ELEMENTS = 2**24  # features gathered at a time, which bounds the memory of the correlation
+from worldline.nn.attention import attend, merge_heads, split_heads
+from worldline.nn.sampling import blend, by_parts, pyramid, sample, windows
+from worldline.nn.transformer import Mlp
+from worldline.nn.update_former import UpdateFormer
 
 
 @dataclass(frozen=True)
@@ -125,15 +125,12 @@ class VggtTracker(nn.Module):
         batch, tracks, frames, channels = tracked.shape
         frame = torch.arange(batch * frames, device=xy.device).view(batch, 1, frames)
         frame = frame.expand(xy.shape[:-1])
-        pixels = (2 * self.config.radius + 2) ** 2
-        chunk = max(1, WINDOW_ELEMENTS // (batch * frames * pixels * channels))
-        return torch.cat(
-            [
-                self._correlation(maps, frame[:, part], xy[:, part], tracked[:, part])
-                for part in (slice(i, i + chunk) for i in range(0, tracks, chunk))
-            ],
-            dim=1,
-        )
+        elements = batch * frames * (2 * self.config.radius + 2) ** 2 * channels
+        parts = [
+            self._correlation(maps, frame[:, part], xy[:, part], tracked[:, part])
+            for part in by_parts(tracks, elements, xy.device)
+        ]
+        return torch.cat(parts, dim=1)
 
     def _correlation(
         self,
@@ -189,14 +186,10 @@ class Attention(nn.Module):
         self, x: Float[Tensor, "B L C"], context: Float[Tensor, "B M C"]
     ) -> Float[Tensor, "B L C"]:
         """What each of L tokens takes from M others."""
-        split = [x.shape[-1], 2 * x.shape[-1]]
-        (to_q, to_kv), (bias_q, bias_kv) = (
-            self.in_proj_weight.split(split),
-            self.in_proj_bias.split(split),
-        )
-        key, value = nn.functional.linear(context, to_kv, bias_kv).chunk(2, dim=-1)
-        query = nn.functional.linear(x, to_q, bias_q)
-        return self.out_proj(attend_by_head(query, key, value, self.heads))
+        weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
+        projected = map(linear, (x, context, context), weights, biases)
+        query, key, value = (split_heads(each, self.heads) for each in projected)
+        return self.out_proj(merge_heads(attend(query, key, value)))
 
 
 class SelfBlock(nn.Module):
@@ -207,7 +200,7 @@ class SelfBlock(nn.Module):
         self.norm1 = nn.LayerNorm(width)
         self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = Mlp(width, hidden, width)
+        self.mlp = Mlp(width, hidden)
 
     def forward(self, x: Float[Tensor, "B L C"]) -> Float[Tensor, "B L C"]:
         """The tokens, updated."""
@@ -225,7 +218,7 @@ class CrossBlock(nn.Module):
         self.norm_context = nn.LayerNorm(width)
         self.cross_attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = Mlp(width, hidden, width)
+        self.mlp = Mlp(width, hidden)
 
     def forward(
         self, x: Float[Tensor, "B L C"], context: Float[Tensor, "B M C"]

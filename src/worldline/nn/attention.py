@@ -76,6 +76,21 @@ class CrossAttention(nn.Module):
         k = k if rotation is None else rotation(k)
         return k, split_heads(self.v(y), self.heads)
 
+    def queries(
+        self, x: Float[Tensor, "B Q C"], rotation: Rotation | None = None
+    ) -> Float[Tensor, "B heads Q D"]:
+        """What the tokens ask."""
+        q = self.q_norm(split_heads(self.q(x), self.heads))
+        return q if rotation is None else rotation(q)
+
+    def answer(
+        self,
+        queries: Float[Tensor, "B heads Q D"],
+        memory: tuple[Float[Tensor, "B heads K D"], Float[Tensor, "B heads K D"]],
+    ) -> Float[Tensor, "B Q C"]:
+        """What they find in the memory."""
+        return self.proj(merge_heads(attend(queries, *memory)))
+
     def forward(
         self,
         x: Float[Tensor, "B Q C"],
@@ -83,6 +98,4 @@ class CrossAttention(nn.Module):
         rotation: Rotation | None = None,
     ) -> Float[Tensor, "B Q C"]:
         """Every token of `x` looks at every token of the memory."""
-        q = self.q_norm(split_heads(self.q(x), self.heads))
-        q = q if rotation is None else rotation(q)
-        return self.proj(merge_heads(attend(q, *memory)))
+        return self.answer(self.queries(x, rotation), memory)

@@ -58,8 +58,11 @@ class PatchEmbed(nn.Module):
         return self.proj(images).flatten(2).transpose(1, 2)
 
 
-class Dino(nn.Module):
-    """DINOv2; its norms have an epsilon of 1e-6, that of queries, keys and the last one 1e-5."""
+class DinoTrunk(nn.Module):
+    """Embedding, blocks and last norm, for networks that run the blocks in a way of their own.
+
+    The blocks' norms have an epsilon of 1e-6, those of queries and keys 1e-5.
+    """
 
     def __init__(self, config: DinoConfig, last_eps: float = 1e-5) -> None:
         super().__init__()
@@ -89,7 +92,7 @@ class Dino(nn.Module):
     def embed(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B N C"]:
         """Class token, registers and patches with their positions, before the first block."""
         rows, columns = (size // self.sizes.patch for size in images.shape[-2:])
-        patches = self.patch_embed(images)
+        patches = self.patch_embed(images.to(self.cls_token.dtype))
         position = self.pos_embed[:, 1:]
         if (rows, columns) != (grid := self.sizes.image // self.sizes.patch, grid):
             position = self._resized(position, rows, columns)
@@ -97,13 +100,6 @@ class Dino(nn.Module):
         if self.sizes.registers:
             first = torch.cat([first, self.register_tokens], dim=1)
         return torch.cat([first.expand(len(patches), -1, -1), patches + position], dim=1)
-
-    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B P C"]:
-        """Normalised patch tokens after the last block."""
-        x = self.embed(images)
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x[:, 1 + self.sizes.registers :])
 
     def _resized(
         self, position: Float[Tensor, "1 grid2 C"], rows: int, columns: int
@@ -116,3 +112,14 @@ class Dino(nn.Module):
             factor = ((rows + 0.1) / grid, (columns + 0.1) / grid)
             table = F.interpolate(table, scale_factor=factor, mode="bicubic")
         return table.flatten(2).transpose(1, 2).to(position.dtype)
+
+
+class Dino(DinoTrunk):
+    """DINOv2 as it is."""
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B P C"]:
+        """Normalised patch tokens after the last block."""
+        x = self.embed(images)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x[:, 1 + self.sizes.registers :])

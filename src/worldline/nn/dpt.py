@@ -6,14 +6,12 @@ finest, and read off at the images' own resolution. Feature maps are channels-la
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-
-Window: TypeAlias = tuple[int, int, int, int]  # y0, y1, x0, x1 of the images
 
 READ_OFF = 32  # channels in front of the last layer
 AT_ONCE = 2**25  # entries of full-size maps that are computed at a time
@@ -23,20 +21,24 @@ AT_ONCE = 2**25  # entries of full-size maps that are computed at a time
 class DptConfig:
     """Sizes of a DPT head.
 
-    dim: channels of the tokens; features: of the refined maps; channels: of the four levels.
+    dim: channels of the tokens, or of those of each level; features: of the refined maps;
+    channels: of the four levels. read_off: in front of the last layer.
     outputs: channels read off; 0: all `features` at half the size, for a tracker to look at.
     norm: whether tokens are normalised first.
     position: whether maps are told where their pixels lie. relu_trunk: the residual units pass on
         relu(x) in place of x, as published heads with in-place activations do (VGGT, 4RC motion).
+    crop: the coarsest map is doubled and cropped to the next level (DUSt3R), not resized to it.
     """
 
-    dim: int
+    dim: int | tuple[int, ...]
     features: int
     channels: tuple[int, ...]
     outputs: int
     norm: bool = True
     position: bool = True
     relu_trunk: bool = False
+    read_off: int = READ_OFF
+    crop: bool = False
     patch: int = 14
 
 
@@ -92,10 +94,11 @@ class Scratch(nn.Module):
         self.output_conv1 = nn.Conv2d(config.features, refined, 3, padding=1)
         if config.outputs:
             self.output_conv2 = nn.Sequential(
-                nn.Conv2d(refined, READ_OFF, 3, padding=1),
+                nn.Conv2d(refined, config.read_off, 3, padding=1),
                 nn.ReLU(),
-                nn.Conv2d(READ_OFF, config.outputs, 1),
+                nn.Conv2d(config.read_off, config.outputs, 1),
             )
+        self.crop = config.crop
 
     def add_chain(self, suffix: str, config: DptConfig) -> None:
         """Four fusions named refinenet1..4 with a suffix; the coarsest has nothing to add to."""
@@ -103,24 +106,37 @@ class Scratch(nn.Module):
             fusion = Fusion(config.features, relu_trunk=config.relu_trunk, lateral=i < 4)
             self.add_module(f"refinenet{i}{suffix}", fusion)
 
+    def fusion(self, number: int, suffix: str = "") -> Fusion:
+        """One of the fusions; 4 is the coarsest."""
+        return cast(Fusion, self.get_submodule(f"refinenet{number}{suffix}"))
+
     def widths_matched(
-        self, levels: Sequence[Float[Tensor, "B _ _h _w"]]
+        self, levels: Sequence[Float[Tensor, "B _ _h _w"]], first: int = 1
     ) -> list[Float[Tensor, "B F _h _w"]]:
-        """The levels, finest first, with the same number of channels."""
-        return [self.get_submodule(f"layer{i}_rn")(x) for i, x in enumerate(levels, start=1)]
+        """The levels from number `first` on, finest first, with the same number of channels."""
+        return [self.get_submodule(f"layer{i}_rn")(x) for i, x in enumerate(levels, start=first)]
 
     def fuse(
         self, levels: Sequence[Float[Tensor, "B F _h _w"]], suffix: str = ""
     ) -> list[Float[Tensor, "B F _H _W"]]:
         """What each fusion returns, coarsest first; the last is at twice the finest level."""
         rows, columns = levels[0].shape[-2:]
-        sizes = [level.shape[-2:] for level in levels[:3]]
-        targets = [*reversed(sizes), (2 * rows, 2 * columns)]
-        fused = [self.get_submodule(f"refinenet4{suffix}")(levels[3], None, targets[0])]
-        for i, target in zip((3, 2, 1), targets[1:], strict=True):
-            fusion = self.get_submodule(f"refinenet{i}{suffix}")
-            fused.append(fusion(fused[-1], levels[i - 1], target))
-        return fused
+        fused = self.fuse_coarser(levels[1:], (rows, columns), suffix)
+        last = self.fusion(1, suffix)
+        return [*fused, last(fused[-1], levels[0], (2 * rows, 2 * columns))]
+
+    def fuse_coarser(
+        self, levels: Sequence[Float[Tensor, "B F _h _w"]], size: tuple[int, int], suffix: str
+    ) -> list[Float[Tensor, "B F _H _W"]]:
+        """What all fusions but the last return, of the three coarser levels; the last at `size`."""
+        second, third, fourth = levels
+        four, three, two = (self.fusion(i, suffix) for i in (4, 3, 2))
+        rows, columns = third.shape[-2:]
+        doubled = (2 * fourth.shape[-2], 2 * fourth.shape[-1])
+        coarsest = four(fourth, None, doubled if self.crop else (rows, columns))
+        fused = [coarsest[..., :rows, :columns]]
+        fused.append(three(fused[-1], third, second.shape[-2:]))
+        return [*fused, two(fused[-1], second, size)]
 
 
 class Dpt(nn.Module):
@@ -130,8 +146,11 @@ class Dpt(nn.Module):
         super().__init__()
         self.sizes = config
         first, second, _, last = config.channels
-        self.norm = nn.LayerNorm(config.dim) if config.norm else nn.Identity()
-        self.projects = nn.ModuleList(nn.Conv2d(config.dim, width, 1) for width in config.channels)
+        dims = (config.dim,) * 4 if isinstance(config.dim, int) else config.dim
+        self.norm = nn.LayerNorm(dims[-1]) if config.norm else nn.Identity()
+        self.projects = nn.ModuleList(
+            nn.Conv2d(dim, width, 1) for dim, width in zip(dims, config.channels, strict=True)
+        )
         self.resize_layers = nn.ModuleList(
             [
                 nn.ConvTranspose2d(first, first, 4, stride=4),
@@ -148,7 +167,7 @@ class Dpt(nn.Module):
         return self.scratch.output_conv1.weight.dtype
 
     def forward(
-        self, tokens: Sequence[Float[Tensor, "B P C"]], size: tuple[int, int]
+        self, tokens: Sequence[Float[Tensor, "B P _C"]], size: tuple[int, int]
     ) -> Float[Tensor, "B outputs H W"]:
         """What the head says of images of `size`, from the patch tokens of four levels."""
         return self.predict([self.project(i, x, size) for i, x in enumerate(tokens)], size)
@@ -177,10 +196,23 @@ class Dpt(nn.Module):
         self, maps: Sequence[Float[Tensor, "B _ h w"]], size: tuple[int, int]
     ) -> list[Float[Tensor, "B F _h _w"]]:
         """The levels at their sizes and with the same number of channels, finest first."""
+        return self.scratch.widths_matched(self._resized(maps, size))
+
+    def finest_and_coarser(
+        self, maps: Sequence[Float[Tensor, "B _ h w"]], size: tuple[int, int]
+    ) -> tuple[Float[Tensor, "B channels h4 w4"], Float[Tensor, "B F h4 w4"]]:
+        """The finest level as it is, and all others fused: what the last fusion brings together."""
+        finest, *coarser = self._resized(maps, size)
+        levels = self.scratch.widths_matched(coarser, first=2)
+        rows, columns = finest.shape[-2:]
+        return finest, self.scratch.fuse_coarser(levels, (rows, columns), "")[-1]
+
+    def _resized(
+        self, maps: Sequence[Float[Tensor, "B _ h w"]], size: tuple[int, int]
+    ) -> list[Tensor]:
         if self.sizes.position:
             maps = [add_position(x, size) for x in maps]
-        resized = [layer(x) for layer, x in zip(self.resize_layers, maps, strict=True)]
-        return self.scratch.widths_matched(resized)
+        return [layer(x) for layer, x in zip(self.resize_layers, maps, strict=True)]
 
     def fuse(
         self, maps: Sequence[Float[Tensor, "B _ h w"]], size: tuple[int, int]
@@ -203,9 +235,9 @@ class Dpt(nn.Module):
         full = resize(fused, size)
         if self.sizes.position:  # in place, as this is the largest map of all
             half = full.shape[1] // 2
-            u, v = _position(full, size)
-            full[:, :half].add_(u)
-            full[:, half:].add_(v)
+            u, v = position_table(full.shape[1], size, size, full)
+            full[:, :half].add_(u[:, None, :])
+            full[:, half:].add_(v[:, :, None])
         return full
 
 
@@ -216,28 +248,29 @@ def resize(x: Float[Tensor, "B F h w"], size: tuple[int, int]) -> Float[Tensor, 
     return F.interpolate(x, size, mode="bilinear", align_corners=True)
 
 
-def add_position(
-    x: Float[Tensor, "B C h w"], size: tuple[int, int]
-) -> Float[Tensor, "B C h w"]:
+def add_position(x: Float[Tensor, "B C h w"], size: tuple[int, int]) -> Float[Tensor, "B C h w"]:
     """`x` plus sines of where its pixels lie in images of `size`.
 
     The plane's diagonal is 2 long; a quarter of the channels each are sin u, cos u, sin v, cos v at
     frequencies from 1 down to 1/100.
     """
     u, v = x.chunk(2, dim=1)
-    along, down = _position(x, size)
-    return torch.cat([u + along, v + down], dim=1)
+    along, down = position_table(x.shape[1], (x.shape[2], x.shape[3]), size, x)
+    return torch.cat([u + along[:, None, :], v + down[:, :, None]], dim=1)
 
 
-def _position(
-    x: Float[Tensor, "B C h w"], size: tuple[int, int], strength: float = 0.1
-) -> tuple[Float[Tensor, "half 1 w"], Float[Tensor, "half h 1"]]:
-    """The sines of u, which depend on columns alone, and those of v, on rows."""
-    channels, rows, columns = x.shape[1:]
+def position_table(
+    channels: int,
+    grid: tuple[int, int],
+    size: tuple[int, int],
+    like: Tensor,
+    strength: float = 0.1,
+) -> tuple[Float[Tensor, "half columns"], Float[Tensor, "half rows"]]:
+    """Sines of the columns and of the rows of a map of `grid` over images of `size`."""
     diagonal = (size[0] ** 2 + size[1] ** 2) ** 0.5
-    u = strength * _sines(size[1] / diagonal, columns, channels // 2, x)
-    v = strength * _sines(size[0] / diagonal, rows, channels // 2, x)
-    return u[:, None, :], v[:, :, None]
+    u = strength * _sines(size[1] / diagonal, grid[1], channels // 2, like)
+    v = strength * _sines(size[0] / diagonal, grid[0], channels // 2, like)
+    return u, v
 
 
 def _sines(span: float, count: int, channels: int, like: Tensor) -> Float[Tensor, "channels count"]:

@@ -13,6 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+WINDOW_ELEMENTS = {"cpu": 2**22, "cuda": 2**26}  # gathered at a time: what caches, or memory, hold
+
 
 class Windows(NamedTuple):
     """D x D whole pixels around points (D = 2r+2): x comes before y.
@@ -74,3 +76,9 @@ def sample(
     """Features of the (2r+1)^2 places around points (bilinear; outside, those of the border)."""
     around = windows(features, frames, xy, radius)
     return blend(around.features, around.fraction)
+
+
+def by_parts(count: int, elements: int, device: torch.device) -> list[slice]:
+    """`count` points in parts whose windows, of `elements` numbers each, are small enough."""
+    size = max(1, WINDOW_ELEMENTS.get(device.type, 2**24) // elements)
+    return [slice(first, first + size) for first in range(0, count, size)]

@@ -119,14 +119,22 @@ class CrossBlock(nn.Module):
         """Keys and values of the tokens that are looked at."""
         return self.attn.memory(self.normy(y), rotation)
 
+    def queries(
+        self, x: Float[Tensor, "B Q C"], rotation: Rotation | None = None
+    ) -> Float[Tensor, "B heads Q D"]:
+        """What the tokens ask."""
+        return self.attn.queries(self.norm1(x), rotation)
+
     def forward(
         self,
         x: Float[Tensor, "B Q C"],
         memory: tuple[Float[Tensor, "B heads K D"], Float[Tensor, "B heads K D"]],
         rotation: Rotation | None = None,
+        queries: Float[Tensor, "B heads Q D"] | None = None,
     ) -> Float[Tensor, "B Q C"]:
-        """The tokens after both steps."""
-        x = self.ls1(x, self.attn(self.norm1(x), memory, rotation))
+        """The tokens after both steps. `queries`: what they ask, where that is known already."""
+        asked = self.queries(x, rotation) if queries is None else queries
+        x = self.ls1(x, self.attn.answer(asked, memory))
         return self.ls2(x, self.mlp(self.norm2(x)))
 
 

@@ -8,21 +8,19 @@ with N and not with its square. The blocks here are CoTracker3's; VGGT's tracker
 
 from jaxtyping import Float
 from torch import Tensor, cat, nn, randn
+from torch.nn.functional import gelu
 
 from worldline.errors import InputError
-from worldline.nn.attention import attend
-from worldline.nn.mlp import Mlp
+from worldline.nn.attention import attend, merge_heads, split_heads
+from worldline.nn.transformer import Mlp
 
 
-def attend_by_head(
-    query: Float[Tensor, "B L C"],
-    key: Float[Tensor, "B M C"],
-    value: Float[Tensor, "B M C"],
-    heads: int,
-) -> Float[Tensor, "B L C"]:
-    """Attention of `heads` heads, each of C / heads channels that lie together."""
-    query, key, value = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
-    return attend(query, key, value).transpose(1, 2).flatten(2)
+class TanhMlp(Mlp):
+    """An MLP with the GELU that is made with tanh."""
+
+    def forward(self, x: Float[Tensor, "*shape C"]) -> Float[Tensor, "*shape out"]:
+        """Token by token."""
+        return self.fc2(gelu(self.fc1(x), approximate="tanh"))
 
 
 class Attention(nn.Module):
@@ -39,8 +37,9 @@ class Attention(nn.Module):
         self, x: Float[Tensor, "B L C"], context: Float[Tensor, "B M C"]
     ) -> Float[Tensor, "B L C"]:
         """What each of L tokens takes from M others."""
-        key, value = self.to_kv(context).chunk(2, dim=-1)
-        return self.to_out(attend_by_head(self.to_q(x), key, value, self.heads))
+        projected = (self.to_q(x), *self.to_kv(context).chunk(2, dim=-1))
+        query, key, value = (split_heads(each, self.heads) for each in projected)
+        return self.to_out(merge_heads(attend(query, key, value)))
 
 
 class SelfBlock(nn.Module):
@@ -51,7 +50,7 @@ class SelfBlock(nn.Module):
         self.norm1 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
-        self.mlp = Mlp(width, hidden, width, approximate="tanh")
+        self.mlp = TanhMlp(width, hidden)
 
     def forward(self, x: Float[Tensor, "B L C"]) -> Float[Tensor, "B L C"]:
         """The tokens, updated."""
@@ -69,7 +68,7 @@ class CrossBlock(nn.Module):
         self.norm_context = nn.LayerNorm(width)
         self.cross_attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
-        self.mlp = Mlp(width, hidden, width, approximate="tanh")
+        self.mlp = TanhMlp(width, hidden)
 
     def forward(
         self, x: Float[Tensor, "B L C"], context: Float[Tensor, "B M C"]

@@ -15,13 +15,18 @@ class System:
     revision: changes with whatever changes the results, so that stages which an older revision
         left behind are not resumed.
     loader: "package.module:function", imported when it is first used; the function is
-        `(clip: Clip, stages: Stages, *, seed: int) -> Scene`.
+        `(clip: Clip, stages: Stages, *, seed: int) -> Scene`, and takes a network after the stages
+        if the system has `weights`.
+    weights: published checkpoints that it can use, the best first; none: it needs no network.
+    cameras: whether it can take its cameras from ray maps too, with `cameras: "head" | "rays"`.
     """
 
     name: str
     summary: str
     revision: str
     loader: str
+    weights: tuple[str, ...] = ()
+    cameras: bool = False
 
     def load(self) -> Callable[..., Any]:
         """Import the system's function."""
@@ -37,6 +42,14 @@ SYSTEMS = {
             "optical flow, structure from motion and triangulation; no networks, runs on a CPU",
             "4",
             "worldline.systems.classic:classic",
+        ),
+        System(
+            "4rc",
+            "one network encodes the clip once and decodes any motion on demand",
+            "1",
+            "worldline.systems.arc:arc",
+            weights=("4rc", "4rc-geofinetune"),
+            cameras=True,
         ),
     )
 }

@@ -9,6 +9,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from worldline.errors import InputError
 
@@ -106,13 +107,13 @@ class Recorder:
 
     def record(
         self, module: nn.Module, name: str, read: Callable[[Any], Tensor] = lambda out: out
-    ) -> None:
-        """Keep `read(output)` of every call of `module` under `name`."""
+    ) -> RemovableHandle:
+        """Keep `read(output)` of every call of `module` until the handle is removed."""
 
         def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
             self.keep(name, read(output))
 
-        module.register_forward_hook(keep)
+        return module.register_forward_hook(keep)
 
     def keep(self, name: str, tensor: Tensor) -> None:
         """Keep one tensor as a further call of `name`."""
