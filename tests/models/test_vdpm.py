@@ -5,6 +5,7 @@ import torch
 
 from worldline.models.golden.__main__ import main
 from worldline.models.vdpm import PUBLISHED, Vdpm, VdpmConfig, renamed
+from worldline.threads import one_thread
 
 SMALL = VdpmConfig(
     dim=32,
@@ -21,6 +22,12 @@ SMALL = VdpmConfig(
     decoder_depth=1,
     decoder_heads=2,
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_threads():
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import torch
 from worldline.models.golden.__main__ import main
 from worldline.models.vggt import PUBLISHED, Vggt, VggtConfig, prepare, renamed
 from worldline.nn import dpt
+from worldline.threads import one_thread
 
 SMALL = VggtConfig(
     dim=32,
@@ -37,6 +38,12 @@ def random_network(config: VggtConfig = SMALL) -> Vggt:
         if name.endswith(("camera_token", "register_token", "gamma")):  # all but nothing at first
             torch.nn.init.normal_(parameter, std=0.5)
     return network
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_threads():
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")

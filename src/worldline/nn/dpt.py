@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 READ_OFF = 32  # channels in front of the last layer
-AT_ONCE = 2**26  # entries of full-size maps that are computed at a time
+AT_ONCE = 2**25  # entries of full-size maps that are computed at a time
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,12 @@ class Dpt(nn.Module):
     ) -> Float[Tensor, "B features2 H W"]:
         """The refined map at the images' resolution, with positions: what a tracker looks at."""
         full = resize(fused, size)
-        return add_position(full, size) if self.sizes.position else full
+        if self.sizes.position:  # in place, as this is the largest map of all
+            half = full.shape[1] // 2
+            u, v = position_table(full.shape[1], size, size, full)
+            full[:, :half].add_(u[:, None, :])
+            full[:, half:].add_(v[:, :, None])
+        return full
 
 
 def resize(x: Float[Tensor, "B F h w"], size: tuple[int, int]) -> Float[Tensor, "B F H W"]:
@@ -243,18 +248,15 @@ def resize(x: Float[Tensor, "B F h w"], size: tuple[int, int]) -> Float[Tensor, 
     return F.interpolate(x, size, mode="bilinear", align_corners=True)
 
 
-def add_position(
-    x: Float[Tensor, "B C h w"], size: tuple[int, int], strength: float = 0.1
-) -> Float[Tensor, "B C h w"]:
+def add_position(x: Float[Tensor, "B C h w"], size: tuple[int, int]) -> Float[Tensor, "B C h w"]:
     """`x` plus sines of where its pixels lie in images of `size`.
 
     The plane's diagonal is 2 long; a quarter of the channels each are sin u, cos u, sin v, cos v at
-    frequencies from 1 down to 1/100. Columns depend on u alone and rows on v: no map is made.
+    frequencies from 1 down to 1/100.
     """
-    rows, columns = x.shape[2:]
-    u, v = position_table(x.shape[1], (rows, columns), size, x, strength)
-    u, v = u[:, None, :].expand(-1, rows, -1), v[:, :, None].expand(-1, -1, columns)
-    return x + torch.cat([u, v])
+    u, v = x.chunk(2, dim=1)
+    along, down = position_table(x.shape[1], (x.shape[2], x.shape[3]), size, x)
+    return torch.cat([u + along[:, None, :], v + down[:, :, None]], dim=1)
 
 
 def position_table(
