@@ -131,6 +131,7 @@ for config in HEADS.values():
 """
 
 
+@pytest.mark.slow  # a process that imports torch and its compiler
 def test_it_is_one_graph():
     """In a process of its own: shape checks cannot be traced."""
     done = subprocess.run(
