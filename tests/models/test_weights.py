@@ -260,9 +260,7 @@ def test_every_checkpoint_names_a_network_and_a_place():
     )
 
 
-def test_a_network_as_it_is_published_is_loaded_tensor_by_tensor(
-    golden_file, tmp_path
-):
+def test_a_network_as_it_is_published_is_loaded_tensor_by_tensor(golden_file, tmp_path):
     golden = read(golden_file("raft_small"))
     if not NETWORKS["raft"].there:
         pytest.skip("there is no raft yet")

@@ -73,6 +73,19 @@ SYSTEMS = {
             weights=("vggt",),
             trackers=TRACKERS,
         ),
+        System(
+            "pairwise",
+            "a network that sees two frames at a time (DUSt3R's form), all pairs in one world",
+            "1",
+            "worldline.systems.pairwise:pairwise",
+            weights=(
+                "monst3r",
+                "dust3r-512-dpt",
+                "mast3r",
+                "dust3r-512-linear",
+                "dust3r-224-linear",
+            ),
+        ),
     )
 }
 
