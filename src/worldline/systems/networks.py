@@ -122,10 +122,22 @@ def recorded(network: "nn.Module") -> dict[str, Any]:
     return provenance.record()
 
 
+def located(network: "nn.Module") -> dict[str, Any]:
+    """What `recorded` tells, and where the file is, for whoever will need it again."""
+    provenance: Any = network.provenance
+    return recorded(network) | {"file": str(provenance.file)}
+
+
 def same_weights(weights: dict[str, Any], kind: type) -> Any:
-    """The network that `recorded` told of. Raises InputError if these weights are not there."""
+    """The network that `located` told of. Raises InputError if these weights are not there.
+
+    Where the file is gone, a published checkpoint is looked for by its name.
+    """
+    from worldline.models.registry import CHECKPOINTS
+
+    moved = not Path(weights["file"]).is_file() and weights["name"] in CHECKPOINTS
     try:
-        network = _ready(weights["file"], best_device(None))
+        network = _ready(weights["name"] if moved else weights["file"], best_device(None))
     except InputError as error:
         raise InputError(
             f"this scene's motion is decoded by a network: its weights {weights['name']} "

@@ -13,7 +13,7 @@ from worldline.systems.arc.field import LatentField, bits
 from worldline.systems.feedforward.fitted import fitted, images, unused
 from worldline.systems.feedforward.posed import posed
 from worldline.systems.listener import Report
-from worldline.systems.networks import CamerasFrom, recorded
+from worldline.systems.networks import CamerasFrom, located, recorded
 from worldline.systems.stages import Arrays, Stages
 
 LONGEST = 504  # of a frame's sides, in pixels: the most that 4RC was trained on
@@ -39,7 +39,7 @@ def arc(
     found = _cameras(encoded, clip, cameras, seed)
     turned, first, warnings = posed(*found, (height, width), clip.distortion)
     field = LatentField(
-        encoded["patches"], encoded["times"], (height, width), first, recorded(network), network
+        encoded["patches"], encoded["times"], (height, width), first, located(network), network
     )
     moving = stages.run("moving", lambda report: _moving(field, encoded["depth"], report))
     return Scene(
