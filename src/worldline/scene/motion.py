@@ -66,6 +66,7 @@ Loader = Callable[[dict[str, np.ndarray]], MotionField]
 _F = TypeVar("_F", bound=Callable[..., Any])
 _LOADERS: dict[str, Loader] = {}
 _HOMES = {  # of kinds that stand above this floor
+    "4rc": "worldline.systems.arc.field",
     "pairs": "worldline.systems.pairwise.field",
     "world": "worldline.synth.world_field",
 }

@@ -92,7 +92,9 @@ def _cameras(
     ray, confidence = (
         torch.from_numpy(np.array(encoded[name])) for name in ("ray", "ray_confidence")
     )
-    intrinsics, motion = cameras_from_rays(ray, confidence, (height, width), seed=seed)
+    intrinsics, motion = cameras_from_rays(
+        ray, confidence, (height, width), centred=True, seed=seed
+    )
     intrinsics[:, :2, 2] -= 0.5  # ray maps follow the house's pixels already
     return motion, intrinsics
 

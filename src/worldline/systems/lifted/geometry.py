@@ -85,7 +85,7 @@ def _own_cameras(
     found = views.geometry
     height, width = found.depth.shape[-2:]
     intrinsics, motion = cameras_from_rays(
-        found.ray[0].cpu(), found.ray_confidence[0].cpu(), (height, width), seed=seed
+        found.ray[0].cpu(), found.ray_confidence[0].cpu(), (height, width), centred=True, seed=seed
     )
     intrinsics[:, :2, 2] -= 0.5
     return motion, intrinsics
