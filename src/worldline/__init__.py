@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from worldline.models.weights import load
     from worldline.scene import Cameras, Motion, MotionField, PointCloud, Scene, Tracks, load_scene
     from worldline.systems import reconstruct
 
 _HOME = {
+    "load": "worldline.models.weights",
     "Cameras": "worldline.scene",
     "Motion": "worldline.scene",
     "MotionField": "worldline.scene",
@@ -31,6 +33,7 @@ _HOME = {
 __all__ = [  # noqa: RUF022 - the order a reader meets them in
     "reconstruct",
     "load_scene",
+    "load",
     "Scene",
     "Cameras",
     "Motion",

@@ -23,3 +23,9 @@ class ReconstructionError(WorldlineError):
     """The input was read, but no scene can be made of it."""
 
     exit_code = 4
+
+
+class DownloadError(WorldlineError):
+    """What was to be downloaded did not arrive: not there, not allowed, cut off or not intact."""
+
+    exit_code = 5

@@ -17,6 +17,7 @@ from worldline.cli.reconstruct import default_out, parse_intrinsics
 
 VERBS = (
     "reconstruct", "info", "report", "compare", "view", "export", "doctor", "demo", "synth", "data",
+    "download",
 )  # fmt: skip
 
 

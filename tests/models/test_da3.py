@@ -163,5 +163,7 @@ with torch.inference_mode():
     found = torch._dynamo.explain(encode)(torch.randn(1, 4, 3, 42, 56))
 assert found.graph_break_count == 0, found.break_reasons
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

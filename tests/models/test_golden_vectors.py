@@ -30,6 +30,14 @@ def test_rounding_noise_widens_the_tolerance():
     assert not found({"out.noisy": torch.tensor([1.021])}, vectors).fine
 
 
+def test_further_calls_are_as_noisy_as_the_outputs_that_come_of_them():
+    names = ("mid.track.b", "mid.track.b@call1", "mid.other.b@call1", "out.track_a")
+    expected = {name: torch.tensor([2.0]) for name in names}
+    vectors = Golden("x", {}, {}, {}, {}, expected, {"track_a": 1e-3})
+    tolerances = [deviation.tolerance for deviation in deviations({}, vectors)]
+    assert tolerances == pytest.approx([1e-4, 0.01, 1e-4, 0.01])
+
+
 @pytest.mark.parametrize("ours", [None, torch.zeros(3), torch.tensor([float("nan"), 0.0])])
 def test_a_missing_misshapen_or_undefined_tensor_is_off(ours):
     tensors = {} if ours is None else {"out.a": ours}

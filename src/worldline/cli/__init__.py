@@ -10,8 +10,8 @@ from worldline.cli.failures import report_failure, terminable
 DESCRIPTION = """Turns a video, or one image, into a queryable 4D scene.
 
 worldline --version prints the version. Exit codes: 0 done, 2 the input or an option cannot be
-used, 3 the disk refuses, 4 no scene can be made of the input, 130 stopped by Ctrl-C, 1 a bug, or
-(data check) something is missing."""
+used, 3 the disk refuses, 4 no scene can be made of the input, 5 a download failed, 130 stopped by
+Ctrl-C, 1 a bug, or (data check) something is missing."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,6 +51,7 @@ def _verbs() -> dict[str, Callable[..., Any]]:
     from worldline.cli.data import data
     from worldline.cli.demo import demo
     from worldline.cli.doctor import doctor
+    from worldline.cli.download import download
     from worldline.cli.eval import evaluate
     from worldline.cli.export import export
     from worldline.cli.info import info
@@ -71,4 +72,5 @@ def _verbs() -> dict[str, Callable[..., Any]]:
         "synth": synth,
         "eval": evaluate,
         "data": data,
+        "download": download,
     }

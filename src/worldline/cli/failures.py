@@ -11,10 +11,21 @@ from dataclasses import dataclass
 from types import FrameType
 
 from worldline.cli.output import errors, print_json
-from worldline.errors import InputError, ReconstructionError, StorageError, WorldlineError
+from worldline.errors import (
+    DownloadError,
+    InputError,
+    ReconstructionError,
+    StorageError,
+    WorldlineError,
+)
 
-RESUMABLE = ("reconstruct", "demo")
-_KINDS = {InputError: "input", StorageError: "storage", ReconstructionError: "reconstruction"}
+RESUMABLE = ("reconstruct", "demo", "download")
+_KINDS = {
+    InputError: "input",
+    StorageError: "storage",
+    ReconstructionError: "reconstruction",
+    DownloadError: "download",
+}
 _NO_MEMORY = ("can't allocate memory", "out of memory", "insufficient memory", "bad_alloc")
 
 

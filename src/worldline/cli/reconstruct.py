@@ -1,6 +1,7 @@
 """`worldline reconstruct`: a video, images or one image become a scene on the disk."""
 
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -35,6 +36,10 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
     cameras_from: Source = None,
     depth_from: Source = None,
     masks_from: Source = None,
+    weights: Text = None,
+    device: Text = None,
+    cameras: Literal["head", "rays"] = "head",
+    tracker: Text = None,
     seed: Whole = 0,
     overwrite: Flag = False,
     sheet: Picture = None,
@@ -60,6 +65,10 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         cameras_from: known cameras: COLMAP model, transforms.json, TUM .txt or .npz.
         depth_from: known depth: folder of 16-bit .png, .exr or .npy, or an .npz; 0 or NaN: unknown.
         masks_from: what is known to move: folder of .png (white moves) or .npy, or an .npz.
+        weights: of a system that is a network: a file, or a checkpoint that was downloaded.
+        device: that a network runs on, such as cuda or cpu; without it a GPU if there is one.
+        cameras: read from a network's camera head, or from its ray maps (slower, more exact).
+        tracker: weights of a point tracker, for systems that take one; else optical flow.
         seed: of all random choices.
         overwrite: replace the scene that is at OUT.
         sheet: write a picture of frames, depth, masks and tracks to this PNG.
@@ -85,6 +94,10 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
             cameras_from=cameras_from,
             depth_from=depth_from,
             masks_from=masks_from,
+            weights=weights,
+            device=device,
+            cameras=cameras,
+            tracker=tracker,
             seed=seed,
             overwrite=overwrite,
             listener=listener,

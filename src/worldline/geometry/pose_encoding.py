@@ -46,16 +46,16 @@ def quaternion_of(rotation: Float[Tensor, "*shape 3 3"]) -> Float[Tensor, "*shap
 
 
 def decode_camera(
-    encoding: Float[Tensor, "*shape 9"], size: tuple[int, int]
+    encoding: Float[Tensor, "*shape 9"], size: tuple[int, int], least_tangent: float = 1e-6
 ) -> tuple[Float[Tensor, "*shape 3 4"], Float[Tensor, "*shape 3 3"]]:
     """Rigid motion [R|t] and intrinsics in pixels of images of `size` (height, width).
 
     The principal point is (width/2, height/2), which is the image centre where the centre of the
-    top-left pixel is (0.5, 0.5).
+    top-left pixel is (0.5, 0.5). least_tangent: of half a field; a head may answer zero.
     """
     motion = torch.cat([rotation_of(encoding[..., 3:7]), encoding[..., :3, None]], dim=-1)
     height, width = size
-    half = torch.tan(encoding[..., 7:] / 2).clamp_min(1e-6)  # a head may answer zero
+    half = torch.tan(encoding[..., 7:] / 2).clamp_min(least_tangent)
     focal = encoding.new_tensor([height, width]) / 2 / half
     intrinsics = encoding.new_zeros(*encoding.shape[:-1], 3, 3)
     intrinsics[..., 0, 0], intrinsics[..., 1, 1] = focal[..., 1], focal[..., 0]

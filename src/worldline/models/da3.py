@@ -122,6 +122,7 @@ class DA3(nn.Module):
     """The any-view model."""
 
     Config: ClassVar = DA3Config
+    TRUNK: ClassVar = ("backbone",)  # may run in half precision
 
     def __init__(self, config: DA3Config) -> None:
         super().__init__()
@@ -152,7 +153,8 @@ class DA3(nn.Module):
             return project_level(self.head, number, level, size), level.camera
 
         maps, camera_tokens = zip(*self.backbone(images, read, tokens, reference), strict=True)
-        return DA3Views(self.head.geometry(maps, size), self.cam_dec(camera_tokens[-1].float()))
+        token = camera_tokens[-1].to(self.cam_dec.fc_t.weight.dtype)
+        return DA3Views(self.head.geometry(maps, size), self.cam_dec(token))
 
 
 def project_level(

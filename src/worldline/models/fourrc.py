@@ -178,6 +178,7 @@ class FourRC(nn.Module):
     """The network: `encode` a clip, then ask for `displacement`s."""
 
     Config: ClassVar = FourRCConfig
+    TRUNK: ClassVar = ("backbone", "motion_decoder")  # may run in half precision
 
     def __init__(self, config: FourRCConfig) -> None:
         super().__init__()
@@ -274,12 +275,19 @@ class FourRC(nn.Module):
         pixels: Float[Tensor, "M 2"] | None,
     ) -> Displacement:
         """Shapes [Q,T,H,W] or [Q,T,M] of one clip."""
-        size = latent.size
+        size, dtype = latent.size, next(self.motion_decoder.parameters()).dtype
         grid = (size[0] // self.config.patch, size[1] // self.config.patch)
         maps = []
         for level, (patches, times) in enumerate(zip(latent.patches, latent.times, strict=True)):
-            queries, seen = patches[clip, list(sources)], patches[clip, list(targets)]
-            tokens = self.motion_decoder(queries, times[clip, list(targets)], seen, grid)
+            queries, seen, time = (
+                x.to(dtype)
+                for x in (
+                    patches[clip, list(sources)],
+                    patches[clip, list(targets)],
+                    times[clip, list(targets)],
+                )
+            )
+            tokens = self.motion_decoder(queries, time, seen, grid)
             tokens = tokens[:, :, 1:].flatten(0, 1).to(self.track_head.norm.weight.dtype)
             maps.append(self.track_head.project(level, tokens, size))
         if pixels is None:

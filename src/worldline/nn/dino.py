@@ -14,6 +14,12 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+def normalized(images: Float[Tensor, "*shape 3 H W"]) -> Float[Tensor, "*shape 3 H W"]:
+    """Images in [0,1] less ImageNet's mean, in units of its standard deviation."""
+    mean, std = (images.new_tensor(value).view(3, 1, 1) for value in (IMAGENET_MEAN, IMAGENET_STD))
+    return (images - mean) / std
+
+
 @dataclass(frozen=True)
 class DinoConfig:
     """Sizes of a DINOv2.
@@ -86,7 +92,7 @@ class DinoTrunk(nn.Module):
     def embed(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B N C"]:
         """Class token, registers and patches with their positions, before the first block."""
         rows, columns = (size // self.sizes.patch for size in images.shape[-2:])
-        patches = self.patch_embed(images)
+        patches = self.patch_embed(images.to(self.cls_token.dtype))
         position = self.pos_embed[:, 1:]
         if (rows, columns) != (grid := self.sizes.image // self.sizes.patch, grid):
             position = self._resized(position, rows, columns)

@@ -14,25 +14,31 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 READ_OFF = 32  # channels in front of the last layer
+AT_ONCE = 2**25  # entries of full-size maps that are computed at a time
 
 
 @dataclass(frozen=True)
 class DptConfig:
     """Sizes of a DPT head.
 
-    dim: channels of the tokens; features: of the refined maps; channels: of the four levels.
-    outputs: channels read off. norm: whether tokens are normalised first.
+    dim: channels of the tokens, or of those of each level; features: of the refined maps;
+    channels: of the four levels. read_off: in front of the last layer.
+    outputs: channels read off; 0: all `features` at half the size, for a tracker to look at.
+    norm: whether tokens are normalised first.
     position: whether maps are told where their pixels lie. relu_trunk: the residual units pass on
         relu(x) in place of x, as published heads with in-place activations do (VGGT, 4RC motion).
+    crop: the coarsest map is doubled and cropped to the next level (DUSt3R), not resized to it.
     """
 
-    dim: int
+    dim: int | tuple[int, ...]
     features: int
     channels: tuple[int, ...]
     outputs: int
     norm: bool = True
     position: bool = True
     relu_trunk: bool = False
+    read_off: int = READ_OFF
+    crop: bool = False
     patch: int = 14
 
 
@@ -84,12 +90,15 @@ class Scratch(nn.Module):
             conv = nn.Conv2d(width, config.features, 3, padding=1, bias=False)
             self.add_module(f"layer{i}_rn", conv)
         self.add_chain("", config)
-        self.output_conv1 = nn.Conv2d(config.features, config.features // 2, 3, padding=1)
-        self.output_conv2 = nn.Sequential(
-            nn.Conv2d(config.features // 2, READ_OFF, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(READ_OFF, config.outputs, 1),
-        )
+        refined = config.features // 2 if config.outputs else config.features
+        self.output_conv1 = nn.Conv2d(config.features, refined, 3, padding=1)
+        if config.outputs:
+            self.output_conv2 = nn.Sequential(
+                nn.Conv2d(refined, config.read_off, 3, padding=1),
+                nn.ReLU(),
+                nn.Conv2d(config.read_off, config.outputs, 1),
+            )
+        self.crop = config.crop
 
     def add_chain(self, suffix: str, config: DptConfig) -> None:
         """Four fusions named refinenet1..4 with a suffix; the coarsest has nothing to add to."""
@@ -122,7 +131,10 @@ class Scratch(nn.Module):
         """What all fusions but the last return, of the three coarser levels; the last at `size`."""
         second, third, fourth = levels
         four, three, two = (self.fusion(i, suffix) for i in (4, 3, 2))
-        fused = [four(fourth, None, third.shape[-2:])]
+        rows, columns = third.shape[-2:]
+        doubled = (2 * fourth.shape[-2], 2 * fourth.shape[-1])
+        coarsest = four(fourth, None, doubled if self.crop else (rows, columns))
+        fused = [coarsest[..., :rows, :columns]]
         fused.append(three(fused[-1], third, second.shape[-2:]))
         return [*fused, two(fused[-1], second, size)]
 
@@ -134,8 +146,11 @@ class Dpt(nn.Module):
         super().__init__()
         self.sizes = config
         first, second, _, last = config.channels
-        self.norm = nn.LayerNorm(config.dim) if config.norm else nn.Identity()
-        self.projects = nn.ModuleList(nn.Conv2d(config.dim, width, 1) for width in config.channels)
+        dims = (config.dim,) * 4 if isinstance(config.dim, int) else config.dim
+        self.norm = nn.LayerNorm(dims[-1]) if config.norm else nn.Identity()
+        self.projects = nn.ModuleList(
+            nn.Conv2d(dim, width, 1) for dim, width in zip(dims, config.channels, strict=True)
+        )
         self.resize_layers = nn.ModuleList(
             [
                 nn.ConvTranspose2d(first, first, 4, stride=4),
@@ -146,12 +161,28 @@ class Dpt(nn.Module):
         )
         self.scratch = Scratch(config)
 
+    @property
+    def precision(self) -> torch.dtype:
+        """That of the weights, which tokens are expected in."""
+        return self.scratch.output_conv1.weight.dtype
+
     def forward(
-        self, tokens: Sequence[Float[Tensor, "B P C"]], size: tuple[int, int]
+        self, tokens: Sequence[Float[Tensor, "B P _C"]], size: tuple[int, int]
     ) -> Float[Tensor, "B outputs H W"]:
         """What the head says of images of `size`, from the patch tokens of four levels."""
-        maps = [self.project(i, level, size) for i, level in enumerate(tokens)]
-        return self.read(self.fuse(maps, size), size)
+        return self.predict([self.project(i, x, size) for i, x in enumerate(tokens)], size)
+
+    def predict(
+        self, maps: Sequence[Float[Tensor, "B _ h w"]], size: tuple[int, int]
+    ) -> Float[Tensor, "B outputs H W"]:
+        """The outputs from the levels' maps, a few images at a time: large maps are passing."""
+        step = max(1, AT_ONCE // (self.sizes.features * size[0] * size[1]))
+        return torch.cat(
+            [
+                self.read(self.fuse([level[i : i + step] for level in maps], size), size)
+                for i in range(0, len(maps[0]), step)
+            ]
+        )
 
     def project(
         self, level: int, tokens: Float[Tensor, "B P C"], size: tuple[int, int]
@@ -192,7 +223,9 @@ class Dpt(nn.Module):
     def read(
         self, fused: Float[Tensor, "B features2 h8 w8"], size: tuple[int, int]
     ) -> Float[Tensor, "B outputs H W"]:
-        """The outputs at the images' resolution."""
+        """The outputs at the images' resolution; a tracker's features at half of it."""
+        if not self.sizes.outputs:
+            return resize(fused, (size[0] // 2, size[1] // 2))
         return self.scratch.output_conv2(self.enlarged(fused, size))
 
     def enlarged(
@@ -200,7 +233,12 @@ class Dpt(nn.Module):
     ) -> Float[Tensor, "B features2 H W"]:
         """The refined map at the images' resolution, with positions: what a tracker looks at."""
         full = resize(fused, size)
-        return add_position(full, size) if self.sizes.position else full
+        if self.sizes.position:  # in place, as this is the largest map of all
+            half = full.shape[1] // 2
+            u, v = position_table(full.shape[1], size, size, full)
+            full[:, :half].add_(u[:, None, :])
+            full[:, half:].add_(v[:, :, None])
+        return full
 
 
 def resize(x: Float[Tensor, "B F h w"], size: tuple[int, int]) -> Float[Tensor, "B F H W"]:
@@ -210,18 +248,15 @@ def resize(x: Float[Tensor, "B F h w"], size: tuple[int, int]) -> Float[Tensor, 
     return F.interpolate(x, size, mode="bilinear", align_corners=True)
 
 
-def add_position(
-    x: Float[Tensor, "B C h w"], size: tuple[int, int], strength: float = 0.1
-) -> Float[Tensor, "B C h w"]:
+def add_position(x: Float[Tensor, "B C h w"], size: tuple[int, int]) -> Float[Tensor, "B C h w"]:
     """`x` plus sines of where its pixels lie in images of `size`.
 
     The plane's diagonal is 2 long; a quarter of the channels each are sin u, cos u, sin v, cos v at
-    frequencies from 1 down to 1/100. Columns depend on u alone and rows on v: no map is made.
+    frequencies from 1 down to 1/100.
     """
-    rows, columns = x.shape[2:]
-    u, v = position_table(x.shape[1], (rows, columns), size, x, strength)
-    u, v = u[:, None, :].expand(-1, rows, -1), v[:, :, None].expand(-1, -1, columns)
-    return x + torch.cat([u, v])
+    u, v = x.chunk(2, dim=1)
+    along, down = position_table(x.shape[1], (x.shape[2], x.shape[3]), size, x)
+    return torch.cat([u + along[:, None, :], v + down[:, :, None]], dim=1)
 
 
 def position_table(

@@ -19,7 +19,8 @@ class Rotation:
     """The rotations of T tokens, made once and used by every block.
 
     cos, sin: the sine is negative where the channel is the first of its pair.
-    group: rotate the first T of every `group` consecutive tokens; None: the sequence is T long.
+    group: rotate the first T of every `group` consecutive tokens; None: every T consecutive ones
+        (one frame, or all frames in one sequence).
     """
 
     cos: Float[Tensor, "T D"]
@@ -29,7 +30,7 @@ class Rotation:
     def __call__(self, x: Float[Tensor, "B heads N D"]) -> Float[Tensor, "B heads N D"]:
         """The tokens, rotated. With a group, `x` itself is changed."""
         if self.group is None:
-            return self._rotated(x)
+            return self._rotated(x.unflatten(2, (-1, len(self.cos)))).flatten(2, 3)
         lead = x.unflatten(2, (-1, self.group))[..., : len(self.cos), :]
         lead.copy_(self._rotated(lead))
         return x

@@ -167,7 +167,9 @@ class AdaLNBlock(nn.Module):
 
 
 def modulate(
-    x: Float[Tensor, "B N C"], shift: Float[Tensor, "B 1 C"], scale: Float[Tensor, "B 1 C"]
-) -> Float[Tensor, "B N C"]:
+    x: Float[Tensor, "*#shape C"],
+    shift: Float[Tensor, "*#shape C"],
+    scale: Float[Tensor, "*#shape C"],
+) -> Float[Tensor, "*#shape C"]:
     """shift + x (1 + scale)."""
     return torch.addcmul(shift, x, 1 + scale)

@@ -65,7 +65,11 @@ class MotionField(Protocol):
 Loader = Callable[[dict[str, np.ndarray]], MotionField]
 _F = TypeVar("_F", bound=Callable[..., Any])
 _LOADERS: dict[str, Loader] = {}
-_HOMES = {"world": "worldline.synth.world_field"}  # of kinds that stand above this floor
+_HOMES = {  # of kinds that stand above this floor
+    "4rc": "worldline.systems.arc.field",
+    "pairs": "worldline.systems.pairwise.field",
+    "world": "worldline.synth.world_field",
+}
 
 
 def register(kind: str) -> Callable[[_F], _F]:

@@ -20,6 +20,7 @@ from worldline.errors import InputError, StorageError
 _DTYPES = {
     "BOOL": np.dtype(np.bool_),
     "U8": np.dtype(np.uint8),
+    "U16": np.dtype(np.uint16),
     "I32": np.dtype("<i4"),
     "I64": np.dtype("<i8"),
     "F16": np.dtype("<f2"),
@@ -34,7 +35,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays as one safetensors file and flush it to the disk.
 
     Each array goes straight to the file: nothing is held twice unless it is not contiguous.
-    Raises InputError for dtypes other than bool, uint8, int32, int64 and float16/32/64. Errors of
+    Raises InputError for dtypes other than bool, uint8/16, int32/64 and float16/32/64. Errors of
     the disk stay OSErrors, for `atomic_directory` to explain.
     """
     # Largest items first, as safetensors itself does, so that every array starts aligned.

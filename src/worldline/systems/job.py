@@ -25,6 +25,7 @@ from worldline.scene.scene_files import write_scene_files
 from worldline.scene.store import to_json
 from worldline.selfcheck import PAGE, check_scene, report_page
 from worldline.systems.listener import Report, StageListener
+from worldline.systems.networks import CamerasFrom, ChosenNetwork, chosen_network
 from worldline.systems.registry import System, find_system
 from worldline.systems.stages import Arrays, Stages
 
@@ -47,6 +48,10 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
     cameras_from: str | Path | None = None,
     depth_from: str | Path | None = None,
     masks_from: str | Path | None = None,
+    weights: str | Path | None = None,
+    device: str | None = None,
+    cameras: CamerasFrom = "head",
+    tracker: str | Path | None = None,
     seed: int = 0,
     overwrite: bool = False,
     listener: StageListener | None = None,
@@ -73,6 +78,12 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         depth_from: depth that is known, in the units of the cameras: a folder of 16-bit .png
             (with a `unit` in meta.json), .exr or .npy, or an .npz. NaN (0 in .png): unknown.
         masks_from: what is known to move: a folder of .png (white moves) or .npy, or an .npz.
+        weights: of a system that is a network: a file, or the name of a checkpoint that was
+            downloaded; None: the best of its checkpoints that are on this machine.
+        device: that a network runs on, such as "cuda"; None: a GPU if there is one.
+        cameras: what a network's cameras are read from: its camera "head", or its "rays".
+        tracker: weights of a point tracker, for systems that take one; None: the best that is on
+            this machine, or optical flow.
         seed: of every random choice; the same source, settings and seed give the same scene.
         overwrite: replace the scene that is at `out`.
         listener: is told of each stage.
@@ -83,6 +94,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         StorageError: the disk refuses.
     """
     chosen = find_system(system)
+    network = chosen_network(chosen, weights, device, cameras, tracker)
     choices: dict[str, Any] = {
         "start": start,
         "end": end,
@@ -95,20 +107,33 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         "depth_from": depth_from,
         "masks_from": masks_from,
     }
+    further = {"weights": network.identity, "cameras": cameras} if network else {}
     target = None if out is None else _checked_target(Path(out), overwrite)
     folder = None if target is None else target.with_name(f".{target.name}.partial")
-    key = _key(source, chosen, choices, seed)
+    key = _key(source, chosen, choices, further | {"seed": seed})
     with Stages(folder, key, listener) as stages:
         read = stages.run("read", lambda report: _to_arrays(_read(source, choices, report)))
         clip = _from_arrays(read)
-        scene = chosen.load()(clip, stages, seed=seed)
+        scene = _made(chosen, clip, stages, network, seed)
+        settings = choices | {"seed": seed} | ({"cameras": cameras} if network else {})
         scene = dataclasses.replace(
-            scene, provenance=_provenance(scene, clip, stages, chosen, choices | {"seed": seed})
+            scene, provenance=_provenance(scene, clip, stages, chosen, settings)
         )
         if target is None:
             return scene
         _save(scene, target, overwrite, listener)
     return load_scene(target)
+
+
+def _made(
+    system: System, clip: Clip, stages: Stages, network: ChosenNetwork | None, seed: int
+) -> Scene:
+    """What the system makes of the clip."""
+    make = system.load()
+    if network is None:
+        return make(clip, stages, seed=seed)
+    loaded, more = network.arguments()
+    return make(clip, stages, loaded, seed=seed, **more)
 
 
 def _checked_target(out: Path, overwrite: bool) -> Path:
@@ -123,7 +148,9 @@ def _checked_target(out: Path, overwrite: bool) -> Path:
     return out.absolute()
 
 
-def _key(source: str | Path, system: System, choices: dict[str, Any], seed: int) -> str:
+def _key(
+    source: str | Path, system: System, choices: dict[str, Any], further: dict[str, Any]
+) -> str:
     """Hash of all that a run's results depend on.
 
     The source's name, size and time of change stand for its content, so that resuming does not
@@ -136,7 +163,7 @@ def _key(source: str | Path, system: System, choices: dict[str, Any], seed: int)
         "source": _identity(source),
         "choices": {name: choice for name, choice in choices.items() if name not in _FILES},
         "files": [_identity_or_numbers(choices[name]) for name in _FILES],
-        "seed": seed,
+        **further,
     }
     return hashlib.sha256(to_json(parts).encode()).hexdigest()
 

@@ -15,19 +15,29 @@ class System:
     revision: changes with whatever changes the results, so that stages which an older revision
         left behind are not resumed.
     loader: "package.module:function", imported when it is first used; the function is
-        `(clip: Clip, stages: Stages, *, seed: int) -> Scene`.
+        `(clip: Clip, stages: Stages, *, seed: int) -> Scene`, and takes a network after the stages
+        if the system has `weights`.
+    weights: published checkpoints that it can use, the best first; none: it needs no network.
+    cameras: whether it can take its cameras from ray maps too, with `cameras: "head" | "rays"`.
+    trackers: published point trackers that it takes as `tracker`, the best first; it can do
+        without.
     """
 
     name: str
     summary: str
     revision: str
     loader: str
+    weights: tuple[str, ...] = ()
+    cameras: bool = False
+    trackers: tuple[str, ...] = ()
 
     def load(self) -> Callable[..., Any]:
         """Import the system's function."""
         module, _, function = self.loader.partition(":")
         return getattr(importlib.import_module(module), function)
 
+
+TRACKERS = ("cotracker3-offline", "cotracker3-online")
 
 SYSTEMS = {
     system.name: system
@@ -37,6 +47,44 @@ SYSTEMS = {
             "optical flow, structure from motion and triangulation; no networks, runs on a CPU",
             "4",
             "worldline.systems.classic:classic",
+        ),
+        System(
+            "4rc",
+            "one network encodes the clip once and decodes any motion on demand",
+            "1",
+            "worldline.systems.arc:arc",
+            weights=("4rc", "4rc-geofinetune"),
+            cameras=True,
+        ),
+        System(
+            "da3",
+            "depth and cameras by Depth Anything 3, motion by a point tracker",
+            "1",
+            "worldline.systems.lifted:lifted",
+            weights=("da3-nested", "da3-giant", "da3-large", "da3-base", "da3-small"),
+            cameras=True,
+            trackers=TRACKERS,
+        ),
+        System(
+            "vggt",
+            "depth and cameras by VGGT, motion by a point tracker",
+            "1",
+            "worldline.systems.lifted:lifted",
+            weights=("vggt",),
+            trackers=TRACKERS,
+        ),
+        System(
+            "pairwise",
+            "a network that sees two frames at a time (DUSt3R's form), all pairs in one world",
+            "1",
+            "worldline.systems.pairwise:pairwise",
+            weights=(
+                "monst3r",
+                "dust3r-512-dpt",
+                "mast3r",
+                "dust3r-512-linear",
+                "dust3r-224-linear",
+            ),
         ),
     )
 }

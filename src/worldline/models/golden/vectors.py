@@ -68,13 +68,31 @@ def read(file: Path) -> Golden:
 def deviations(ours: Mapping[str, Tensor], golden: Golden) -> Iterator[Deviation]:
     """One deviation for every expected tensor; infinite where ours is missing or misshapen."""
     for name, expected in golden.expected.items():
-        scale = max(float(expected.double().abs().max()), 1e-12) if expected.numel() else 1.0
-        noise = NOISE * golden.noise.get(name.removeprefix("out."), 0.0) / scale
+        scale = _scale(expected)
+        noise = NOISE * _noise(name, golden)
         error = float("inf")
         if name in ours and ours[name].shape == expected.shape:
             gap = (ours[name].double() - expected.double()).abs()
             error = float(gap.max()) / scale if gap.numel() else 0.0
         yield Deviation(name, error, max(RELATIVE, noise))
+
+
+def _scale(expected: Tensor) -> float:
+    return max(float(expected.double().abs().max()), 1e-12) if expected.numel() else 1.0
+
+
+def _noise(name: str, golden: Golden) -> float:
+    """What rounding every weight changes, relative to the largest entry.
+
+    Only outputs have figures of their own. Rounding grows from call to call of a recurrent module:
+    `mid.track.*@callN` is taken to be as noisy as the noisiest of the outputs `out.track_*`.
+    """
+    names = [name]
+    if "@call" in name:
+        start = f"out.{name.split('.')[1]}_"
+        names = [output for output in golden.expected if output.startswith(start)]
+    figures = {n: golden.noise.get(n.removeprefix("out."), 0.0) for n in names}
+    return max((f / _scale(golden.expected[n]) for n, f in figures.items() if f), default=0.0)
 
 
 class Recorder:

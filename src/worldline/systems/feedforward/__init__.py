@@ -1,0 +1,1 @@
+"""What systems that are one network share: pictures in its size, its cameras as a Scene's."""
