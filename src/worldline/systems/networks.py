@@ -40,14 +40,11 @@ class ChosenNetwork:
 
         Raises InputError for weights of a network that the system is not made for.
         """
-        from worldline.models.registry import CHECKPOINTS
-
         network = _ready(self.weights, best_device(self.device))
-        fitting = {CHECKPOINTS[name].network for name in self.system.weights}
-        if (found := recorded(network)["network"]) not in fitting:
+        if (found := recorded(network)["network"]) != self.system.network:
             raise InputError(
                 f"{self.weights} holds weights of {found}, but the system {self.system.name} is "
-                f"made for: {', '.join(sorted(fitting))}"
+                f"made for: {self.system.network}"
             )
         return network
 
@@ -59,7 +56,7 @@ def chosen_network(
 
     Raises InputError where there are none on this machine, or for choices that the system has not.
     """
-    if not system.weights:
+    if system.network is None:
         if weights is not None:
             raise InputError(f"the system {system.name} has no network: leave out --weights")
         return None
@@ -133,6 +130,10 @@ def _best_there(system: System) -> str:
     for name in system.weights:
         if place(CHECKPOINTS[name].source).file.is_file():
             return name
+    if not system.weights:
+        raise InputError(
+            f"no weights are published for the system {system.name}: give --weights FILE"
+        )
     best = CHECKPOINTS[system.weights[0]]
     raise InputError(
         f"the system {system.name} needs weights, and none are on this machine: give --weights "

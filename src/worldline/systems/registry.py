@@ -16,8 +16,9 @@ class System:
         left behind are not resumed.
     loader: "package.module:function", imported when it is first used; the function is
         `(clip: Clip, stages: Stages, *, seed: int) -> Scene`, and takes a network after the stages
-        if the system has `weights`.
-    weights: published checkpoints that it can use, the best first; none: it needs no network.
+        if the system has one.
+    weights: published checkpoints that it can use, the best first.
+    network: the name of the network that it is made for; None: it needs none.
     cameras: whether it can take its cameras from ray maps too, with `cameras: "head" | "rays"`.
     """
 
@@ -26,6 +27,7 @@ class System:
     revision: str
     loader: str
     weights: tuple[str, ...] = ()
+    network: str | None = None
     cameras: bool = False
 
     def load(self) -> Callable[..., Any]:
@@ -49,7 +51,15 @@ SYSTEMS = {
             "1",
             "worldline.systems.arc:arc",
             weights=("4rc", "4rc-geofinetune"),
+            network="fourrc",
             cameras=True,
+        ),
+        System(
+            "complet4r",
+            "one network gathers all frames' points at any chosen time, occluded ones included",
+            "1",
+            "worldline.systems.complet4r:complet4r",
+            network="complet4r",
         ),
     )
 }
