@@ -112,7 +112,7 @@ def test_given_cameras_set_poses_and_unit(video, saved, tmp_path):
 def test_weights_of_another_network_are_refused(video, saved):
     torch.manual_seed(0)
     tracker = saved(CoTracker3(FOLLOWS))
-    with pytest.raises(InputError, match="takes those of: vggt"):
+    with pytest.raises(InputError, match="takes those of vggt"):
         worldline.reconstruct(video, system="vggt", weights=tracker)
     with pytest.raises(InputError, match="leave out --cameras rays"):
         worldline.reconstruct(video, system="vggt", weights=tracker, cameras="rays")

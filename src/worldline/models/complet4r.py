@@ -23,6 +23,7 @@ Published: nothing. Names of tensors are VGGT's where VGGT has them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -137,6 +138,7 @@ class Complet4r(nn.Module):
     """The network. In bfloat16 under autocast, or with `aggregator.bfloat16()`, as VGGT."""
 
     Config = Complet4rConfig
+    TRUNK: ClassVar = ("aggregator",)  # may run in half precision
 
     def __init__(self, config: Complet4rConfig) -> None:
         super().__init__()

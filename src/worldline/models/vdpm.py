@@ -11,6 +11,7 @@ Published: one size, trained from VGGT-1B.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -144,6 +145,7 @@ class Vdpm(nn.Module):
     """The network. In bfloat16 under autocast, or with `aggregator` and `decoder` cast to it."""
 
     Config = VdpmConfig
+    TRUNK: ClassVar = ("aggregator", "decoder")  # may run in half precision
 
     def __init__(self, config: VdpmConfig) -> None:
         super().__init__()

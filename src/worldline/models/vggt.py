@@ -13,6 +13,7 @@ Published: VGGT-1B (1.26 billion parameters), for non-commercial use, and a comm
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -322,6 +323,7 @@ class Vggt(nn.Module):
     """
 
     Config = VggtConfig
+    TRUNK: ClassVar = ("aggregator",)  # may run in half precision
 
     def __init__(self, config: VggtConfig) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Points gathered from all frames at one time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, Int, Int32, UInt8
@@ -44,6 +44,29 @@ def empty_cloud(count: int = 0) -> PointCloud:
         np.empty(count, np.int32),
         np.empty(count, np.float32),
     )
+
+
+def fused(cloud: PointCloud, spacing: Float32[np.ndarray, " P"]) -> PointCloud:
+    """One point for all that share a cell as wide as their spacing (to the next power of two).
+
+    Place and colour are means weighted by confidence; all else is that of the surest point.
+    """
+    level = np.rint(np.log2(np.maximum(spacing, np.finfo(np.float32).tiny)))
+    cell = np.floor(cloud.xyz / np.exp2(level)[:, None]).astype(np.int64)
+    # 19 bits an axis: cells that share them are half a million cells apart
+    x, y, z = (cell & (1 << 19) - 1).T
+    key = (level.astype(np.int64) & 63) << 57 | x << 38 | y << 19 | z
+    order = np.lexsort((-cloud.confidence, key))
+    first = np.flatnonzero(np.diff(key[order], prepend=key[order][:1] - 1))
+    weight = np.maximum(cloud.confidence, 1e-6).astype(np.float64)[order, None]
+    total = np.add.reduceat(weight, first)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.add.reduceat(weight * values[order], first) / total
+
+    surest = cloud[order[first]]
+    colour = np.rint(mean(cloud.rgb)).astype(np.uint8)
+    return replace(surest, xyz=mean(cloud.xyz).astype(np.float32), rgb=colour)
 
 
 def even_quotas(available: Int[np.ndarray, " N"], total: int | None) -> Int[np.ndarray, " N"]:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32
 
 from worldline.scene.cloud import PointCloud, empty_cloud, even_quotas
+from worldline.scene.motion import EndPoints
 
 if TYPE_CHECKING:
     from worldline.scene.scene import Scene
@@ -53,15 +54,26 @@ class Gathering:
         """The points at one frame position after the other, asked for in large batches."""
         step = max(1, _AT_ONCE // max(1, len(self)))
         for first in range(0, len(positions), step):
-            for xyz in self._places(positions[first : first + step]):
-                yield replace(self._home, xyz=xyz)
+            for xyz, sure in zip(*self._places(positions[first : first + step]), strict=True):
+                yield replace(self._home, xyz=xyz, confidence=sure)
 
-    def _places(self, positions: Float[np.ndarray, " T"]) -> Float32[np.ndarray, "T P 3"]:
+    def _places(
+        self, positions: Float[np.ndarray, " T"]
+    ) -> tuple[Float32[np.ndarray, "T P 3"], Float32[np.ndarray, "T P"]]:
+        """Where the points are, and how sure they are."""
+        motion = self.scene.motion
         places = np.empty((len(positions), len(self), 3), np.float32)
+        sure = np.broadcast_to(self._home.confidence, places.shape[:2])
+        if isinstance(motion, EndPoints):
+            sure = sure.copy()
+            for i, own in self._frames():
+                ends = motion.end_points(i, positions, self._pixels(own))
+                places[:, own], sure[:, own] = ends
+            return places, sure
         for i, own in self._frames():
-            moved = self.scene.motion.query(i, positions, self._pixels(own)).displacement
+            moved = motion.query(i, positions, self._pixels(own)).displacement
             np.add(self._home.xyz[own], moved, out=places[:, own])
-        return places
+        return places, sure
 
     def _frames(self) -> Iterator[tuple[int, slice]]:
         """The frames that have points here, and which points are theirs."""

@@ -62,11 +62,29 @@ class MotionField(Protocol):
         (its `dynamic`, its `depth`) is stored once, as long as it is the very same array."""
 
 
+@runtime_checkable
+class EndPoints(Protocol):
+    """What a motion field may offer besides: where points end up, not only how far they move."""
+
+    def end_points(
+        self,
+        source: int,
+        at: Float[np.ndarray, " T"],
+        pixels: Float[np.ndarray, "M 2"] | None = None,
+    ) -> tuple[Float32[np.ndarray, "T *shape 3"], Float32[np.ndarray, "T *shape"]]:
+        """World points of frame `source` at the times `at`, and how sure they are (>= 0).
+
+        Arguments as of `MotionField.query`. `Scene.complete` takes these points as they are, and
+        makes one of those that frames agree on.
+        """
+
+
 Loader = Callable[[dict[str, np.ndarray]], MotionField]
 _F = TypeVar("_F", bound=Callable[..., Any])
 _LOADERS: dict[str, Loader] = {}
 _HOMES = {  # of kinds that stand above this floor
     "4rc": "worldline.systems.arc.field",
+    "complet4r": "worldline.systems.complet4r.field",
     "pairs": "worldline.systems.pairwise.field",
     "world": "worldline.synth.world_field",
 }

@@ -13,9 +13,9 @@ from worldline.errors import InputError
 from worldline.geometry.projection import invert, pixel_grid, unproject
 from worldline.render import Rendering, View, render_points
 from worldline.scene.cameras import Cameras
-from worldline.scene.cloud import PointCloud
+from worldline.scene.cloud import PointCloud, fused
 from worldline.scene.gathering import Gathering
-from worldline.scene.motion import Motion, MotionField, look_up
+from worldline.scene.motion import EndPoints, Motion, MotionField, look_up
 from worldline.scene.scene_files import read_scene_files, write_scene_files
 from worldline.scene.timing import At, frame_index, frame_positions
 from worldline.scene.tracks import Tracks
@@ -171,6 +171,9 @@ class Scene:
     ) -> PointCloud:
         """All frames' points gathered at one time; pixels of unknown depth are left out.
 
+        Of a motion field that knows `EndPoints` these are taken as they are, and points of several
+        frames that fall on each other become one, weighted by how sure they are.
+
         max_points: at most so many, drawn before anything is computed, as evenly over the frames
             as they allow; the same seed draws the same ones.
         min_confidence: leaves out pixels whose depth is less sure.
@@ -181,7 +184,10 @@ class Scene:
         if max_points is not None and max_points < 0:
             raise InputError(f"max_points is {max_points}; it must not be negative")
         gathering = Gathering(self, max_points, seed=seed, min_confidence=min_confidence)
-        return gathering.at(positions[0])
+        cloud = gathering.at(positions[0])
+        if isinstance(self.motion, EndPoints):
+            return fused(cloud, self._patch_size(cloud))
+        return cloud
 
     def render(
         self, camera: int | View, at: At | None = None, *, max_points: int | None = 1_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from worldline.errors import InputError
-from worldline.systems.registry import System
+from worldline.systems.registry import TRACKER, System
 
 if TYPE_CHECKING:
     import torch
@@ -44,18 +44,15 @@ class ChosenNetwork:
         """
         more: dict[str, Any] = {"cameras": self.cameras} if self.system.cameras else {}
         if self.tracker is not None:
-            more["tracker"] = self._fitting(self.tracker, self.system.trackers)
-        return self._fitting(self.weights, self.system.weights), more
+            more["tracker"] = self._fitting(self.tracker, TRACKER)
+        return self._fitting(self.weights, self.system.network), more
 
-    def _fitting(self, weights: str, checkpoints: tuple[str, ...]) -> "nn.Module":
-        from worldline.models.registry import CHECKPOINTS
-
+    def _fitting(self, weights: str, expected: str | None) -> "nn.Module":
         network = _ready(weights, best_device(self.device))
-        fitting = {CHECKPOINTS[name].network for name in checkpoints}
-        if (found := recorded(network)["network"]) not in fitting:
+        if (found := recorded(network)["network"]) != expected:
             raise InputError(
                 f"{weights} holds weights of {found}, but the system {self.system.name} takes "
-                f"those of: {', '.join(sorted(fitting))}"
+                f"those of {expected}"
             )
         return network
 
@@ -71,7 +68,7 @@ def chosen_network(
 
     Raises InputError where there are none on this machine, or for choices that the system has not.
     """
-    if not system.weights:
+    if system.network is None:
         if weights is not None:
             raise InputError(f"the system {system.name} has no network: leave out --weights")
         return None
@@ -80,6 +77,10 @@ def chosen_network(
     if tracker is not None and not system.trackers:
         raise InputError(f"the system {system.name} takes no tracker: leave out --tracker")
     name = weights or _first_there(system.weights)
+    if name is None and not system.weights:
+        raise InputError(
+            f"no weights are published for the system {system.name}: give --weights FILE"
+        )
     if name is None:
         from worldline.models.registry import CHECKPOINTS
 

@@ -16,8 +16,9 @@ class System:
         left behind are not resumed.
     loader: "package.module:function", imported when it is first used; the function is
         `(clip: Clip, stages: Stages, *, seed: int) -> Scene`, and takes a network after the stages
-        if the system has `weights`.
-    weights: published checkpoints that it can use, the best first; none: it needs no network.
+        if the system has one.
+    weights: published checkpoints that it can use, the best first.
+    network: the name of the network that it is made for; None: it needs none.
     cameras: whether it can take its cameras from ray maps too, with `cameras: "head" | "rays"`.
     trackers: published point trackers that it takes as `tracker`, the best first; it can do
         without.
@@ -28,6 +29,7 @@ class System:
     revision: str
     loader: str
     weights: tuple[str, ...] = ()
+    network: str | None = None
     cameras: bool = False
     trackers: tuple[str, ...] = ()
 
@@ -37,6 +39,7 @@ class System:
         return getattr(importlib.import_module(module), function)
 
 
+TRACKER = "cotracker3"  # the network that follows points, for systems that take one
 TRACKERS = ("cotracker3-offline", "cotracker3-online")
 
 SYSTEMS = {
@@ -53,6 +56,7 @@ SYSTEMS = {
             "one network encodes the clip once and decodes any motion on demand",
             "1",
             "worldline.systems.arc:arc",
+            network="fourrc",
             weights=("4rc", "4rc-geofinetune"),
             cameras=True,
         ),
@@ -61,6 +65,7 @@ SYSTEMS = {
             "depth and cameras by Depth Anything 3, motion by a point tracker",
             "1",
             "worldline.systems.lifted:lifted",
+            network="da3",
             weights=("da3-nested", "da3-giant", "da3-large", "da3-base", "da3-small"),
             cameras=True,
             trackers=TRACKERS,
@@ -70,6 +75,7 @@ SYSTEMS = {
             "depth and cameras by VGGT, motion by a point tracker",
             "1",
             "worldline.systems.lifted:lifted",
+            network="vggt",
             weights=("vggt",),
             trackers=TRACKERS,
         ),
@@ -78,6 +84,7 @@ SYSTEMS = {
             "a network that sees two frames at a time (DUSt3R's form), all pairs in one world",
             "1",
             "worldline.systems.pairwise:pairwise",
+            network="dust3r",
             weights=(
                 "monst3r",
                 "dust3r-512-dpt",
@@ -85,6 +92,13 @@ SYSTEMS = {
                 "dust3r-512-linear",
                 "dust3r-224-linear",
             ),
+        ),
+        System(
+            "complet4r",
+            "one network gathers all frames' points at any chosen time, occluded ones included",
+            "1",
+            "worldline.systems.complet4r:complet4r",
+            network="complet4r",
         ),
     )
 }

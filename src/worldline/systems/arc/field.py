@@ -58,7 +58,7 @@ class LatentField:
         """The latent where the network is."""
         device = next(self.network.parameters()).device
         patches, times = (
-            tuple(_floats(level).to(device)[None] for level in stored)
+            tuple(floats(level).to(device)[None] for level in stored)
             for stored in (self.patches, self.times)
         )
         return Latent(patches, times, self.size)
@@ -146,7 +146,8 @@ def bits(x: Tensor) -> UInt16[np.ndarray, "..."]:
     return x.bfloat16().cpu().view(torch.int16).numpy().view(np.uint16)
 
 
-def _floats(stored: UInt16[np.ndarray, "..."]) -> Tensor:
+def floats(stored: UInt16[np.ndarray, "..."]) -> Tensor:
+    """What `bits` made, as bfloat16 again."""
     return torch.from_numpy(np.array(stored).view(np.int16)).view(torch.bfloat16)
 
 

@@ -32,14 +32,18 @@ def geometry(clip: Clip, network: nn.Module, cameras: CamerasFrom, seed: int) ->
     """Depth, its confidence, world-from-camera motions and intrinsics of all frames.
 
     Cameras that are known of all frames are given to Depth Anything 3, and set the unit.
-    Raises InputError where the network has no ray maps to read cameras from.
+    Raises InputError for a network that tells no cameras, or has no ray maps to read them from.
     """
     device = next(network.parameters()).device
     with torch.inference_mode():
         if isinstance(network, Vggt):
             found = _by_vggt(clip, network, device, cameras)
         else:
-            assert isinstance(network, DA3 | DA3Nested)
+            if not isinstance(network, DA3 | DA3Nested):
+                raise InputError(
+                    "these weights see single images and tell no cameras: take da3-small, base, "
+                    "large, giant or nested"
+                )
             found = _by_da3(clip, network, device, cameras, seed)
     return {name: part.float().cpu().numpy() for name, part in found._asdict().items()}
 
