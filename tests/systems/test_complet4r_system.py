@@ -1,5 +1,7 @@
 """Protects Complet4R as a system: a clip becomes a scene with the network's end points."""
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ import worldline
 from worldline.errors import InputError
 from worldline.models.complet4r import Complet4r, Complet4rConfig, own_points
 from worldline.models.weights import save_weights
+from worldline.scene import motion
 from worldline.systems.feedforward.fitted import images
 from worldline.threads import one_thread
 
@@ -141,3 +144,10 @@ def test_weights_are_needed_and_must_fit(saved, weights, tmp_path):
     scene.motion.weights = scene.motion.weights | {"file": str(tmp_path / "gone.safetensors")}
     with pytest.raises(InputError, match="decoded by a network"):
         scene.displacement(0, at=1)
+
+
+def test_stored_motion_is_found_where_it_lives():
+    """A process that only loads scenes imports systems by these names alone."""
+    for kind, home in motion._HOMES.items():
+        importlib.import_module(home)
+        assert kind in motion._LOADERS
