@@ -237,7 +237,8 @@ class Dust3r(nn.Module):
     def preprocess(self, frames: UInt8[Tensor, "N H W 3"]) -> Float[Tensor, "N 3 H W"]:
         """Frames as pictures in -1..1, on the network's device."""
         weight = self.decoder_embed.weight
-        return frames.to(weight.device).permute(0, 3, 1, 2).to(weight.dtype) / 127.5 - 1
+        images = frames.to(weight.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        return images.to(weight.dtype)
 
     def pairs_at_once(self, size: tuple[int, int], memory: int) -> int:
         """How many pairs `decode` may take for its activations to stay within `memory` bytes.
