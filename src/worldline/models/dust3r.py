@@ -237,7 +237,8 @@ class Dust3r(nn.Module):
     def preprocess(self, frames: UInt8[Tensor, "N H W 3"]) -> Float[Tensor, "N 3 H W"]:
         """Frames as pictures in -1..1, on the network's device."""
         weight = self.decoder_embed.weight
-        return frames.to(weight.device).permute(0, 3, 1, 2).to(weight.dtype) / 127.5 - 1
+        images = frames.to(weight.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        return images.to(weight.dtype)
 
     def pairs_at_once(self, size: tuple[int, int], memory: int) -> int:
         """How many pairs `decode` may take for its activations to stay within `memory` bytes.
@@ -252,13 +253,13 @@ class Dust3r(nn.Module):
 
     def _levels(
         self, features: Float[Tensor, "N P C"], pairs: Int[Tensor, "K 2"], size: tuple[int, int]
-    ) -> tuple[list[Float[Tensor, "K P _C"]], list[Float[Tensor, "K P _"]]]:
+    ) -> tuple[list[Float[Tensor, "K P _C"]], list[Float[Tensor, "K P _C"]]]:
         """The tokens of both pictures that the heads read, from the encoder to the last layer."""
         hooks = self.config.hooks if self.config.head == "dpt" else (self.config.dec_depth,)
         turn = self._rotation(size, self.config.dec_dim, self.config.dec_heads)
-        kept = {0: tuple(features[view] for view in pairs.mT)} if 0 in hooks else {}
-        embedded = self.decoder_embed(features)
-        x, y = (embedded[view] for view in pairs.mT)
+        x, y = features[pairs[:, 0]], features[pairs[:, 1]]
+        kept = {0: (x, y)} if 0 in hooks else {}
+        x, y = self.decoder_embed(x), self.decoder_embed(y)
         blocks = zip(self.dec_blocks, self.dec_blocks2, strict=True)
         for layer, (block, block2) in enumerate(blocks, start=1):
             x, y = block(x, y, turn), block2(y, x, turn)

@@ -51,7 +51,7 @@ def clip_of(truth, **known) -> Clip:
     )
 
 
-def true_pairs(truth, *, moves=False, noise=0.0, asked=None):
+def true_pairs(truth, *, moves=False, noise=0.0, sure=2.0, asked=None):
     """A pair model that knows the truth, but no unit."""
 
     def model(frames):
@@ -72,7 +72,7 @@ def true_pairs(truth, *, moves=False, noise=0.0, asked=None):
             return tuple(
                 Pointmaps(
                     torch.tensor(np.array(points)).float(),
-                    torch.full((len(seconds), *frames.shape[1:3]), 2.0),
+                    torch.full((len(seconds), *frames.shape[1:3]), sure),
                 )
                 for points in (first, second)
             )
@@ -123,6 +123,13 @@ def test_noise_averages_out(truth):
     _, few, _, _ = errors(truth, made(truth, Pairing(1, 1), noise=0.05))
     _, shift, turn, depth = errors(truth, made(truth, Pairing(8, 1), noise=0.05))
     assert shift < 0.01 and shift < few / 3 and turn < 0.2 and np.median(depth) < 0.02
+
+
+def test_a_network_that_is_sure_of_nothing_is_taken_at_its_word(truth):
+    scene = made(truth, sure=1.0)
+    _, shift, turn, depth = errors(truth, scene)
+    assert shift < 1e-3 and turn < 0.01 and depth.max() < 1e-3
+    assert not scene.confidence.any()
 
 
 def test_a_broken_pair_is_outvoted(truth):

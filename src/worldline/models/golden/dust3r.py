@@ -16,11 +16,8 @@ def run(golden: Golden) -> dict[str, Tensor]:
     strict_load(network, {name: tensor for name, tensor in weights.items() if name is not None})
     recorder = _recorder(network)
     first, second = network(golden.inputs["img1"], golden.inputs["img2"])
-    embedded = recorder.tensors.pop("decoder_embed").chunk(2)  # of both views at once
     return {
         **recorder.tensors,
-        "mid.decoder_embed": embedded[0],
-        "mid.decoder_embed@call1": embedded[1],
         "out.pts3d_1": first.points,
         "out.conf_1": first.confidence,
         "out.pts3d_2": second.points,
@@ -49,7 +46,7 @@ def _recorder(network: Dust3r) -> Recorder:
     recorder = Recorder()
     recorder.record(network.patch_embed, "mid.patch_embed")
     recorder.record(network.enc_norm, "mid.enc_norm")
-    recorder.record(network.decoder_embed, "decoder_embed")
+    recorder.record(network.decoder_embed, "mid.decoder_embed")
     recorder.record(network.dec_norm, "mid.dec_norm")
     lists = {
         "mid.enc_block": network.enc_blocks,

@@ -7,6 +7,7 @@ It is what complete reconstruction is compared with (the pairs of St4RTrack in C
 or St4RTrack's weights, which move the first frame's points to the second's time.
 """
 
+from worldline.systems.pairwise.pairs import Pairing
 from worldline.systems.pairwise.system import pairwise
 
-__all__ = ["pairwise"]
+__all__ = ["Pairing", "pairwise"]

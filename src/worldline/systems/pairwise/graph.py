@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 from torch import Tensor
 
 from worldline.geometry.alignment import robust_similarity, similarity
+from worldline.systems.pairwise.pairs import NEAREST
 from worldline.threads import one_thread
 
 _ROUNDS = 300  # what a pair knows spreads by one pair a round
@@ -56,8 +57,9 @@ def _fitted(
     source: Float[Tensor, "K M 3"], target: Float[Tensor, "K M 3"], weight: Float[Tensor, "K M"]
 ) -> tuple[Float[Tensor, "K 4 4"], Float[Tensor, " K"]]:
     """Errors count relative to the distance; the residual is that at the mean weight."""
-    share = weight / weight.mean(dim=1, keepdim=True).clamp_min(1e-12)
-    return robust_similarity(source, target, share / target.square().sum(dim=-1))
+    share = weight / weight.mean(dim=1, keepdim=True)
+    distance = target.norm(dim=-1).clamp_min(NEAREST)
+    return robust_similarity(source, target, share / distance.square())
 
 
 def _along_tree(

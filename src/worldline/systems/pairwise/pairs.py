@@ -18,6 +18,8 @@ from worldline.systems.stages import Arrays
 SAMPLES = (32, 32)  # rows and columns of a frame's pixels that its place in the world is found by
 _FRAMES_AT_ONCE = 8
 _MEMORY = 2 * 2**30  # bytes of activations
+_LEAST_TRUST = 1e-3
+NEAREST = 1e-6  # distance that is divided by, in any unit
 
 # (first, seconds) -> points of the first frame and of each second one, a pair after another, in
 # the first one's camera and any unit.
@@ -86,10 +88,10 @@ def collect(
 ) -> Arrays:
     """The pairs of a clip: each frame's own points, and samples of what each pair says.
 
-    Returns, for N frames, K pairs and M samples of a frame: `pairs` [K,2]; `own` [N,H,W,3] and
-    `confidence` [N,H,W] in each frame's camera and unit; `first`, `second` [K,M,3] and
-    `first_weight`, `second_weight` [K,M] in each pair's; and where points move, `moved`
-    [K,H,W,3], how far the first frame's points have come in its own camera and unit.
+    Returns, for N frames, K pairs and M samples of a frame: `pairs` [K,2]; `depth` and
+    `confidence` [N,H,W] and `own` [N,M,3] in each frame's camera and unit; `first`, `second`
+    [K,M,3] and their weights [K,M] in each pair's; and where points move, `moved` [K,H,W,3], how
+    far the first frame's points have come in its own camera and unit.
     """
     ask = model(frames)
     parts: list[dict[str, Tensor]] = []
@@ -100,6 +102,11 @@ def collect(
     return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
 
 
+def trust(confidence: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The weights of points: as in the network's loss, and never nothing at all."""
+    return confidence.log().clamp_min(_LEAST_TRUST)
+
+
 def _of_frame(
     i: int, seconds: Sequence[int], first: Pointmaps, second: Pointmaps, moves: bool
 ) -> dict[str, Tensor]:
@@ -107,19 +114,20 @@ def _of_frame(
     device = first.points.device
     samples = sampled(*first.points.shape[1:3]).to(device)
     seen = first.points.flatten(1, 2)[:, samples]
-    weight = first.confidence.flatten(1)[:, samples].log()
+    weight = trust(first.confidence.flatten(1)[:, samples])
     if moves:
         own, sure = first.points[:1], first.confidence[:1]
     else:
         own, sure = _mean(first, seen)
     told = {
         "pairs": torch.tensor([(i, j) for j in seconds]),
-        "own": own,
+        "depth": own[..., 2],
         "confidence": sure,
+        "own": own.flatten(1, 2)[:, samples],
         "first": seen,
         "second": second.points.flatten(1, 2)[:, samples],
         "first_weight": weight,
-        "second_weight": second.confidence.flatten(1)[:, samples].log(),
+        "second_weight": trust(second.confidence.flatten(1)[:, samples]),
     }
     if moves:
         told["moved"] = _moved(own, first, seen, weight, samples).half()
@@ -130,7 +138,7 @@ def _mean(
     maps: Pointmaps, seen: Float[Tensor, "K M 3"]
 ) -> tuple[Float[Tensor, "1 H W 3"], Float[Tensor, "1 H W"]]:
     """The points of one frame by all its pairs, in the unit of the first of them."""
-    size = seen.norm(dim=-1)
+    size = seen.norm(dim=-1).clamp_min(NEAREST)
     unit = (size / size[:1]).median(dim=1).values[:, None, None]
     share = maps.confidence / unit
     points = (maps.points * share[..., None]).sum(dim=0) / maps.confidence.sum(dim=0)[..., None]
@@ -146,7 +154,9 @@ def _moved(
 ) -> Float[Tensor, "K H W 3"]:
     """How far the frame's points have come in each pair, where most of them stand."""
     still = own.flatten(1, 2)[:, samples].expand_as(seen)
-    pair_from_own, _ = robust_similarity(still, seen, weight / seen.square().sum(dim=-1))
+    pair_from_own, _ = robust_similarity(
+        still, seen, weight / seen.norm(dim=-1).clamp_min(NEAREST).square()
+    )
     own_from_pair = torch.linalg.inv(pair_from_own)
     return transform(own_from_pair, first.points.flatten(1, 2)).view_as(first.points) - own
 

@@ -18,7 +18,15 @@ from worldline.systems.networks import recorded
 from worldline.systems.pairwise.field import PairField
 from worldline.systems.pairwise.graph import place_frames, split
 from worldline.systems.pairwise.lens import focal_length
-from worldline.systems.pairwise.pairs import Pairing, PairModel, collect, network_pairs, sampled
+from worldline.systems.pairwise.pairs import (
+    NEAREST,
+    Pairing,
+    PairModel,
+    collect,
+    network_pairs,
+    sampled,
+    trust,
+)
 from worldline.systems.stages import Arrays, Stages
 
 _METADATA_SIGMA = 0.05  # of a focal length that a camera wrote beside its pictures
@@ -57,11 +65,11 @@ def pairwise(
 
 def _solve(clip: Clip, told: Arrays) -> Arrays:
     """The lens, and where every frame is: a camera and the unit of its depth."""
-    tensors = {name: torch.tensor(told[name]) for name in told if name not in ("moved", "own")}
+    tensors = {name: torch.tensor(told[name]) for name in told if name != "moved"}
     height, width = clip.frames.shape[1:3]
     samples = sampled(height, width)
-    seen = torch.from_numpy(told["own"].reshape(len(clip.frames), -1, 3)[:, samples]).double()
-    weight = tensors["confidence"].flatten(1)[:, samples].log().double()
+    seen = tensors["own"].double()
+    weight = trust(tensors["confidence"].flatten(1)[:, samples]).double()
     uv = pixel_grid(height, width, dtype=torch.float64).flatten(0, 1)[samples]
     if not (seen[..., 2] > 0).any(dim=1).all():
         raise ReconstructionError("the network puts whole frames behind their cameras")
@@ -114,7 +122,7 @@ def _lens(
 
 def _scene(clip: Clip, told: Arrays, solved: Arrays, weights: dict[str, Any]) -> Scene:
     count, height, width = clip.frames.shape[:3]
-    depth = told["own"][..., 2] * solved["scale"][:, None, None].astype(np.float32)
+    depth = told["depth"] * solved["scale"][:, None, None].astype(np.float32)
     motion: MotionField = StillField(height, width)
     dynamic = np.zeros((count, height, width), np.float32)
     if "moved" in told:
@@ -155,11 +163,11 @@ def _field(told: Arrays, solved: Arrays) -> PairField:
 
 def _mobility(told: Arrays) -> Float32[np.ndarray, "N H W"]:
     """How likely each pixel moves: by its longest way, beside the ways that most pixels have."""
-    own, source = told["own"], told["pairs"][:, 0]
-    mobility = np.zeros(own.shape[:3], np.float32)
-    for i in range(len(own)):
+    depth, source = told["depth"], told["pairs"][:, 0]
+    mobility = np.zeros(depth.shape, np.float32)
+    for i in range(len(depth)):
         moved = told["moved"][source == i].astype(np.float32)
-        way = np.linalg.norm(moved, axis=-1).max(axis=0) / np.linalg.norm(own[i], axis=-1)
+        way = np.linalg.norm(moved, axis=-1).max(axis=0) / np.maximum(depth[i], NEAREST)
         mobility[i] = way**2 / (way**2 + (_NOISE * np.median(way) + _LEAST) ** 2)
     return mobility
 
