@@ -130,6 +130,7 @@ def both_ways(options: Options, dtype: torch.dtype) -> tuple[Run, Run]:
     half = torch.tensor([0, 0.5, 0.5], device=options.device)
     predictor = published(options.cotracker, "cotracker.predictor").CoTrackerPredictor(None)
     predictor.model, predictor.interp_shape = theirs, options.size
+    theirs.model_resolution = options.size
     video = frames.permute(0, 3, 1, 2)[None].float()
     return (
         lambda: (
