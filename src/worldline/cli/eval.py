@@ -24,6 +24,7 @@ def evaluate(  # noqa: PLR0913 # one name for each choice a user has
     limit: Count = None,
     frames: Count = None,
     size: Pixels = 640,
+    weights: Text = None,
     workers: Whole = 1,
     columns: Names = (),
     json: Flag = False,
@@ -45,6 +46,7 @@ def evaluate(  # noqa: PLR0913 # one name for each choice a user has
         limit: at most so many clips.
         frames: at most so many frames of each clip, the first.
         size: longest side that the systems work at.
+        weights: of the systems that are networks: a file, or a checkpoint that was downloaded.
         workers: clips at a time; each takes the memory of a reconstruction.
         columns: the numbers that the table shows; all are in the files.
         json: print one JSON object instead of a table.
@@ -68,7 +70,11 @@ def evaluate(  # noqa: PLR0913 # one name for each choice a user has
     root = _data_of(found, data)
     clips = _clips(clips_of(found, root), only, limit)
     folder = out or Path("eval") / found.name
-    tasks = [Task(found.name, root, clip, name, size, frames) for clip in clips for name in system]
+    tasks = [
+        Task(found.name, root, clip, name, size, frames, weights)
+        for clip in clips
+        for name in system
+    ]
     told = {"worldline": _version(), "machine": machine()}
     results = Results.of(folder, benchmark=found.name, **told)
     missing = sum(not results.holds(task) for task in tasks)

@@ -52,6 +52,7 @@ class Task:
     """One system on one clip of a benchmark; ``size`` is the longest side it works at, in pixels.
 
     ``frames``: at most so many of those that the benchmark takes, the first.
+    ``weights``: of the system, if it is a network; None: the best that are on this machine.
     """
 
     benchmark: str
@@ -60,11 +61,18 @@ class Task:
     system: str
     size: int | None = 640
     frames: int | None = None
+    weights: str | None = None
 
     @property
     def key(self) -> str:
         """Changes with whatever changes the numbers."""
-        return hashlib.sha256(f"{self}{_code()}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{self}{self._file()}{_code()}".encode()).hexdigest()[:16]
+
+    def _file(self) -> str:
+        """The file of weights, by its size and time of change."""
+        if self.weights is None or not (file := Path(self.weights)).is_file():
+            return ""
+        return f"{file.stat().st_size}, {file.stat().st_mtime_ns}"
 
 
 @cache
@@ -225,7 +233,8 @@ def measure(task: Task, folder: Path) -> Entry:
     with tempfile.TemporaryDirectory(prefix="worldline-eval-") as temporary:
         source = clip.source or written(clip, Path(temporary))
         started = time.perf_counter()
-        scene = reconstruct(source, system=task.system, size=task.size)
+        weights = task.weights if find_system(task.system).network else None
+        scene = reconstruct(source, system=task.system, size=task.size, weights=weights)
         seconds = time.perf_counter() - started
     peak = peak_memory() / 1e9
     sheet = folder / SHEETS / task.system / f"{task.clip}.png"

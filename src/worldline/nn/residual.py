@@ -98,11 +98,15 @@ class InstanceNorm(nn.Module):
     """
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        """The normalised input; sums are in single precision."""
-        mean = x.mean((2, 3), keepdim=True, dtype=torch.float32)
+        """The normalised input; sums are in single precision.
+
+        The mean goes first: the difference of two large squares would be noise.
+        """
+        x = x - x.mean((2, 3), keepdim=True, dtype=torch.float32).to(x.dtype)
+        rest = x.mean((2, 3), keepdim=True, dtype=torch.float32)  # of rounding the mean
         square = x.square().mean((2, 3), keepdim=True, dtype=torch.float32)
-        scale = ((square - mean.square()).clamp_min(0) + 1e-5).rsqrt()
-        return torch.addcmul((-mean * scale).to(x.dtype), x, scale.to(x.dtype))
+        scale = ((square - rest.square()).clamp_min(0) + 1e-5).rsqrt()
+        return torch.addcmul((-rest * scale).to(x.dtype), x, scale.to(x.dtype))
 
 
 def normalisation(kind: Norm, channels: int) -> nn.Module:

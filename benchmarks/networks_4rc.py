@@ -1,6 +1,6 @@
 """How long 4RC takes: ours beside the published code, in one run, on equal random weights.
 
-    python benchmarks/network_4rc.py --published DIR    # a checkout of Luo-Yihang/4RC
+    python benchmarks/networks_4rc.py --published DIR    # a checkout of Luo-Yihang/4RC
 
 Theirs needs addict, einops, huggingface_hub and matplotlib. Widths are the published ones; --blocks
 40 is the whole encoder, fewer are for machines where that does not fit. Runs take turns, and a
@@ -32,14 +32,16 @@ Run = Callable[[], Tensor]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--published", type=Path, required=True)
-    parser.add_argument("--blocks", type=int, default=10)
+    parser.add_argument("--blocks", type=int, default=12)
     parser.add_argument("--frames", type=int, default=4)
     parser.add_argument("--size", type=int, nargs=2, default=(154, 280), help="height and width")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compiled", action="store_true", help="compile our encoder")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     with torch.no_grad():
         if options.peak:
             print(peak(options))
@@ -96,7 +98,7 @@ def compare(options: Namespace) -> None:
 def pair(options: Namespace) -> tuple[Any, FourRC]:
     """The published network and ours, with the same random weights."""
     levels = tuple(range(options.blocks))[-7::2] if options.blocks < 40 else (19, 27, 33, 39)
-    start = 13 if options.blocks == 40 else 1
+    start = 13 if options.blocks == 40 else 3
     config = FourRCConfig(
         dim=1536,
         depth=options.blocks,
