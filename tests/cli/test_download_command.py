@@ -17,6 +17,7 @@ def server(monkeypatch, tmp_path):
     server = FileServer()
     monkeypatch.setenv("WORLDLINE_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(downloads, "_PAUSE", 0.001)
     server.files["/tiny.pth"] = Served(CONTENT)
     checkpoint = Checkpoint(

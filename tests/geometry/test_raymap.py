@@ -78,6 +78,47 @@ def test_wrong_rays_of_low_and_high_confidence_do_not_count(cameras):
     assert torch.allclose(trusted[0], K, atol=1e-2)
 
 
+def rotation_error(pose, truth):
+    """In degrees, sorted."""
+    turn = pose[..., :3, :3].mT @ truth[..., :3, :3]
+    cosine = (turn.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
+    return torch.rad2deg(torch.arccos(cosine.clamp(-1, 1))).flatten().sort().values
+
+
+def noisy_views(yaw, off_centre):
+    """Cameras that look `yaw` degrees aside, and their ray maps with noise."""
+    generator = np.random.default_rng(0)
+    turns = np.stack([np.full(12, yaw), *generator.uniform(-8, 8, (2, 12))], axis=1)
+    rotation = torch.from_numpy(Rotation.from_euler("yxz", turns, degrees=True).as_matrix())
+    pose = rigid(rotation, torch.zeros(12, 3, dtype=torch.float64))
+    K = torch.eye(3, dtype=torch.float64).repeat(12, 1, 1)
+    K[:, 0, 0] = K[:, 1, 1] = 40.0
+    K[:, :2, 2] = torch.tensor([WIDTH / 2, HEIGHT / 2]) + off_centre
+    maps = ray_map(K, pose, HEIGHT, WIDTH)
+    noise = torch.randn(maps.shape, generator=torch.Generator().manual_seed(2))
+    return maps + 0.01 * noise, pose
+
+
+def test_noise_harms_views_that_look_aside_no_more_than_others():
+    for centred, bound in ((False, 0.8), (True, 0.15)):
+        for yaw in (0.0, 87.0, 180.0):
+            maps, pose = noisy_views(yaw, 0.0)
+            _, found = cameras_from_rays(maps, even(maps), centred=centred)
+            assert rotation_error(found, pose)[6] < bound
+    maps, pose = noisy_views(87.0, 0.0)
+    assert rotation_error(published_cameras_from_rays(maps, even(maps))[1], pose)[6] > 0.3
+
+
+def test_a_principal_point_that_is_known_to_be_the_centre_is_returned_as_such():
+    maps, pose = noisy_views(20.0, 0.0)
+    K, _ = cameras_from_rays(maps, even(maps), centred=True)
+    assert torch.allclose(K[:, :2, 2], torch.tensor([WIDTH / 2, HEIGHT / 2]).double())
+    assert torch.allclose(K[:, [0, 1], [0, 1]], torch.tensor(40.0).double(), rtol=0.02)
+    maps, pose = noisy_views(20.0, 4.0)  # where it is not, it must not be claimed
+    assert rotation_error(cameras_from_rays(maps, even(maps))[1], pose)[6] < 0.8
+    assert rotation_error(cameras_from_rays(maps, even(maps), centred=True)[1], pose)[6] > 2.0
+
+
 def test_intrinsics_are_in_the_pixels_asked_for(cameras):
     K, pose = cameras
     maps = ray_map(K, pose, HEIGHT, WIDTH).float()

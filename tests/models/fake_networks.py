@@ -82,7 +82,7 @@ def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {"module." + name.replace("blocks.", "layers_"): t for name, t in state.items()}
 
 
-NETWORK = Network("fake", "for tests", __name__)
+NETWORK = Network("fake", __name__)
 CHECKPOINT = Checkpoint(
     *("fake", "fake", "fake-small", "hub:them/fake/model.safetensors"),
     *("CC-BY-NC-4.0 (non-commercial)", "a fake"),

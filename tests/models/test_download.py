@@ -24,6 +24,7 @@ def server(monkeypatch, tmp_path):
     monkeypatch.delenv("HF_TOKEN", raising=False)
     server = FileServer()
     monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     yield server
     server.close()
 

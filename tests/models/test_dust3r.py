@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from worldline.errors import InputError
 from worldline.models.dust3r import PUBLISHED, Dust3r, Dust3rConfig, renamed
 from worldline.models.golden.__main__ import main
+from worldline.threads import one_thread
 
 TINY = Dust3rConfig(
     image=64,
@@ -26,6 +28,12 @@ TINY = Dust3rConfig(
     dpt_channels=(4, 4, 8, 8),
 )
 HEADS = {"dpt": TINY, "linear": replace(TINY, head="linear")}
+
+
+@pytest.fixture(autouse=True)
+def alone():
+    with one_thread():
+        yield
 
 
 @pytest.fixture(params=HEADS)
@@ -89,18 +97,22 @@ def test_any_proportions(network, size):
         assert maps.confidence.shape == (1, *size) and (maps.confidence > 1).all()
 
 
-def test_frames_become_pictures_of_whole_patches():
-    torch.manual_seed(0)
-    network = Dust3r(TINY)
-    images = network.preprocess(torch.full((2, 90, 160, 3), 255, dtype=torch.uint8))
-    assert images.shape == (2, 3, 32, 64) and torch.allclose(images, torch.ones(()))
-    assert network.working_size(160, 90) == (64, 32)
-    assert network.working_size(1000, 10) == (64, 16)
+def test_frames_become_pictures(network):
+    frames = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 16, 32, 3)
+    images = network.preprocess(frames)
+    assert images.shape == (2, 3, 16, 32)
+    assert (images[0] == -1).all() and (images[1] == 1).all()
+
+
+def test_sides_that_are_no_multiples_are_refused(network):
+    with pytest.raises(InputError, match="multiples of 16, not 64x50"):
+        network.encode(pictures(1, 50, 64))
 
 
 def test_half_precision_says_nearly_the_same(network):
     first, second = network(pictures(1), pictures(2)[1:])
-    network.to(torch.bfloat16)
+    for part in network.TRUNK:  # as systems do; the heads stay
+        network.get_submodule(part).bfloat16()
     half = network(pictures(1).bfloat16(), pictures(2)[1:].bfloat16())
     for exact, rounded in zip((first, second), half, strict=True):
         assert rounded.points.dtype == torch.float32
@@ -109,6 +121,7 @@ def test_half_precision_says_nearly_the_same(network):
 
 ONE_GRAPH = """
 import torch
+torch.set_num_threads(1)
 from test_dust3r import HEADS, Dust3r, pictures
 for config in HEADS.values():
     network = Dust3r(config).requires_grad_(False)
@@ -118,6 +131,7 @@ for config in HEADS.values():
 """
 
 
+@pytest.mark.slow  # a process that imports torch and its compiler
 def test_it_is_one_graph():
     """In a process of its own: shape checks cannot be traced."""
     done = subprocess.run(

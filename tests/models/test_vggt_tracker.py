@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from worldline.errors import InputError
 from worldline.models.vggt_tracker import (
     VggtTracker,
     VggtTrackerConfig,
@@ -84,6 +85,12 @@ def test_correlation_is_that_of_the_whole_map_with_zeros_around_it(tracker):
     whole = torch.einsum("tyxc,bntc->tyx", features, feature) / 8**0.5
     around = torch.nn.functional.pad(whole, (1, 1, 1, 1))[:, 2:5, 0:3]  # (2, 0) +- 1
     torch.testing.assert_close(found[0, 0], around.transpose(1, 2).flatten(1))
+
+
+def test_pictures_too_small_for_the_pyramid_are_refused(tracker, clip):
+    features, points = clip
+    with pytest.raises(InputError, match="8 pixels or more a side; these are about 32 x 6"):
+        tracker(features[..., :3, :], points)
 
 
 def test_embedding_of_a_place_is_sampled_from_that_of_pixels():

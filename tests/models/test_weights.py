@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 import worldline
 from worldline.errors import InputError, StorageError
 from worldline.models.download import file_sha256, place
+from worldline.models.golden.vectors import read
 from worldline.models.registry import CHECKPOINTS, NETWORKS
 from worldline.models.weights import load, save_weights
 
@@ -257,3 +258,19 @@ def test_every_checkpoint_names_a_network_and_a_place():
     assert len({place(checkpoint.source).file for checkpoint in CHECKPOINTS.values()}) == len(
         CHECKPOINTS
     )
+
+
+def test_a_network_as_it_is_published_is_loaded_tensor_by_tensor(golden_file, tmp_path):
+    golden = read(golden_file("raft_small"))
+    if not NETWORKS["raft"].there:
+        pytest.skip("there is no raft yet")
+    halves = {f"module.{name}": tensor.half() for name, tensor in golden.weights.items()}
+    torch.save(halves, tmp_path / "raft-small.pth", _use_new_zipfile_serialization=False)
+    network = load(tmp_path / "raft-small.pth")
+    assert network.provenance.network == "raft" and network.config.small
+    rename = NETWORKS["raft"].module.renamed
+    state = network.state_dict()
+    for name, tensor in golden.weights.items():
+        assert torch.equal(state[rename(name)], tensor)
+    save_weights(network, tmp_path / "ours.safetensors")
+    assert same(load(tmp_path / "ours.safetensors"), network)

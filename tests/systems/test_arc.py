@@ -1,6 +1,8 @@
 """Protects 4RC as a system: a video and a file of weights become a scene that answers."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -103,6 +105,19 @@ def test_a_loaded_scene_needs_no_video_but_its_own_weights(saved, scene, weights
             worldline.load_scene(copy).displacement(0, 4)
     finally:
         weights.with_suffix(".moved").rename(weights)
+
+
+def test_any_command_can_open_the_scene(saved):
+    """In a process that has not made it: the latent's kind is found by its name."""
+    script = f"""
+import worldline
+scene = worldline.load_scene({str(saved)!r})
+assert scene.motion.kind == "4rc" and scene.export({str(saved.parent / "scene.npz")!r}).exists()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_cameras_from_rays(video, weights):

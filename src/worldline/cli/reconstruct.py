@@ -39,6 +39,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
     weights: Text = None,
     device: Text = None,
     cameras: Literal["head", "rays"] = "head",
+    tracker: Text = None,
     seed: Whole = 0,
     overwrite: Flag = False,
     sheet: Picture = None,
@@ -67,6 +68,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         weights: of a system that is a network: a file, or a checkpoint that was downloaded.
         device: that a network runs on, such as cuda or cpu; without it a GPU if there is one.
         cameras: read from a network's camera head, or from its ray maps (slower, more exact).
+        tracker: weights of a point tracker, for systems that take one; else optical flow.
         seed: of all random choices.
         overwrite: replace the scene that is at OUT.
         sheet: write a picture of frames, depth, masks and tracks to this PNG.
@@ -95,6 +97,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
             weights=weights,
             device=device,
             cameras=cameras,
+            tracker=tracker,
             seed=seed,
             overwrite=overwrite,
             listener=listener,

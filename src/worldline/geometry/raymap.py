@@ -13,13 +13,14 @@ from torch import Tensor
 
 from worldline.errors import InputError
 from worldline.geometry.projection import pixel_grid, rays, rigid
+from worldline.threads import one_thread
 
 HYPOTHESES = 100  # of RANSAC, as published
 SAMPLES = 8  # rays that make one hypothesis
 CANDIDATES = 0.3  # share of the rays, the most confident ones, that samples are drawn from
 INLIER = 0.2  # distance on the plane at depth 1
 _PARALLEL = 1e-4  # directions this close to the plane meet it nowhere
-_AT_ONCE = 1 << 20  # pairs of hypothesis and ray, held at one time: fits the cache
+_AT_ONCE = 1 << 17  # pairs of a hypothesis and a ray at one time: what caches hold
 
 
 def ray_map(
@@ -48,30 +49,31 @@ def cameras_from_rays(
     confidence: Float[Tensor, "*b H W"],
     size: tuple[int, int] | None = None,
     *,
+    centred: bool = False,
     seed: int = 0,
 ) -> tuple[Float[Tensor, "*b 3 3"], Float[Tensor, "*b 4 4"]]:
     """Intrinsics and world-from-camera poses that ray maps stand for.
 
     confidence: weight >= 0 of each ray, not all zero.
     size: height and width of the picture whose pixels the intrinsics are in; left out: the map's.
+    centred: the principal point is known to be the picture's centre. Noise of the rays then harms
+        rotations five times less, because it no longer looks like another principal point.
     seed: of the random samples.
 
-    The homography is `R K^-1` up to scale, a rotation times an upper triangular matrix, so its QR
-    decomposition holds both, wherever the principal point lies. Directions are first turned so
-    that their mean looks along z: a view may look anywhere, backwards too. The skew that noise
-    brings into `K` is dropped. Computed in double precision.
+    Directions are first turned so that their mean looks along z: a view may look anywhere,
+    backwards too. The skew that noise brings into `K` is dropped. Computed in double precision.
 
     Raises InputError for maps of fewer than 8 rays and for rays or weights that are not finite.
     """
     _check(rays_of, confidence)
     turned = _towards_mean(rays_of, confidence)
     homography, centre = _fit(rays_of, confidence, turned, seed)
-    rotation, upper = torch.linalg.qr(_proper(turned @ homography))
-    signs = upper.diagonal(dim1=-2, dim2=-1).sign()
-    camera = torch.linalg.inv(signs[..., None] * upper)
-    camera = camera / camera[..., 2:, 2:]
-    camera[..., 0, 1] = 0.0
-    return _cameras(camera, rotation * signs[..., None, :], centre, rays_of, size)
+    if centred:
+        camera, rotation = _by_lower(turned @ homography)
+        camera[..., :2, 2] = 0.0
+    else:
+        camera, rotation = _by_upper(turned @ homography)
+    return _cameras(camera, rotation, centre, rays_of, size)
 
 
 def published_cameras_from_rays(
@@ -83,26 +85,48 @@ def published_cameras_from_rays(
 ) -> tuple[Float[Tensor, "*b 3 3"], Float[Tensor, "*b 4 4"]]:
     """`cameras_from_rays` as Depth Anything 3 and 4RC publish it; for comparison with them.
 
-    The homography is decomposed into a rotation times a LOWER triangular matrix, which is right
-    only where the principal point is the picture's centre: elsewhere focal lengths, principal
-    point and rotation are all off. Directions are divided by their z in the world's frame, so
-    views that look across it are lost.
+    Right only where the principal point is the picture's centre, yet it returns another: elsewhere
+    focal lengths, principal point and rotation are all off. Directions are divided by their z in
+    the world's frame, which multiplies the noise of views that look across it.
     """
     _check(rays_of, confidence)
     identity = torch.eye(3, dtype=torch.float64, device=rays_of.device)
     homography, centre = _fit(rays_of, confidence, identity, seed)
+    return _cameras(*_by_lower(homography), centre, rays_of, size)
+
+
+def _by_upper(
+    homography: Float[Tensor, "*b 3 3"],
+) -> tuple[Float[Tensor, "*b 3 3"], Float[Tensor, "*b 3 3"]]:
+    """Camera matrix and rotation of `R K^-1`: a rotation times an upper triangular matrix."""
+    rotation, upper = torch.linalg.qr(_proper(homography))
+    signs = upper.diagonal(dim1=-2, dim2=-1).sign()
+    camera = torch.linalg.inv(signs[..., None] * upper)
+    camera = camera / camera[..., 2:, 2:]
+    camera[..., 0, 1] = 0.0
+    return camera, rotation * signs[..., None, :]
+
+
+def _by_lower(
+    homography: Float[Tensor, "*b 3 3"],
+) -> tuple[Float[Tensor, "*b 3 3"], Float[Tensor, "*b 3 3"]]:
+    """The same of a rotation times a LOWER triangular matrix: the picture's centre is looked at.
+
+    That is `R K^-1` where the principal point is the centre and the lower triangle is empty.
+    What it holds nevertheless is published as the principal point.
+    """
     # QR of the matrix with its columns in reverse order, put back, is its QL decomposition.
     rotation, upper = torch.linalg.qr(_proper(homography).flip(-1))
     rotation, lower = rotation.flip(-1), upper.flip(-1, -2)
     signs = lower.diagonal(dim1=-2, dim2=-1).sign()
     lower = lower * signs[..., None]
     lower = lower / lower[..., 2:, 2:]
-    focal = 1.0 / lower.diagonal(dim1=-2, dim2=-1)
-    camera = torch.diag_embed(focal)
+    camera = torch.diag_embed(1.0 / lower.diagonal(dim1=-2, dim2=-1))
     camera[..., :2, 2] = lower[..., 2, :2]
-    return _cameras(camera, rotation * signs[..., None, :], centre, rays_of, size)
+    return camera, rotation * signs[..., None, :]
 
 
+@one_thread()
 def _fit(
     rays_of: Tensor, confidence: Tensor, turned: Tensor, seed: int
 ) -> tuple[Float[Tensor, "*b 3 3"], Float[Tensor, "*b 3"]]:
@@ -121,9 +145,7 @@ def _fit(
     half = maps.new_tensor([width / 2, height / 2])
     source = pixel_grid(height, width, device=maps.device, dtype=maps.dtype) / half - 1.0
     source = source.flatten(0, 1)[None]
-    chunk = max(1, _AT_ONCE // (HYPOTHESES * height * width))
-    views = [part.split(chunk) for part in (target, weight, _samples(weight, seed))]
-    homography = torch.cat([_ransac(source, *some) for some in zip(*views, strict=True)])
+    homography = _ransac(source, target, weight, _samples(weight, seed))
     centre = (maps[..., 3:] * weight[..., None]).sum(1) / weight.sum(1, keepdim=True)
     return homography.view(*batch, 3, 3), centre.view(*batch, 3)
 
@@ -165,9 +187,24 @@ def _ransac(
     views = torch.arange(len(target), device=target.device)
     drawn = views[:, None, None]
     hypotheses = _homography(source[0, samples], target[drawn, samples], weight[drawn, samples])
-    inliers = _inliers(source, target, hypotheses)
-    best = (inliers * weight[:, None]).sum(dim=2).argmax(dim=1)
-    return _homography(source, target, weight * inliers[views, best])
+    scores = _scores(source, target, weight, hypotheses)
+    best = hypotheses[views, scores.argmax(dim=1)]
+    return _homography(source, target, weight * _inliers(source, target, best[:, None])[:, 0])
+
+
+def _scores(
+    source: Float[Tensor, "1 M 2"],
+    target: Float[Tensor, "B M 2"],
+    weight: Float[Tensor, "B M"],
+    hypotheses: Float[Tensor, "B J 3 3"],
+) -> Float[Tensor, "B J"]:
+    """The weight of each hypothesis' inliers, some rays after the others."""
+    scores = torch.zeros_like(hypotheses[..., 0, 0])
+    some = max(1, _AT_ONCE // scores.numel())
+    parts = (part.split(some, dim=1) for part in (source, target, weight))
+    for p, q, w in zip(*parts, strict=True):
+        scores += (_inliers(p, q, hypotheses) * w[:, None]).sum(dim=2)
+    return scores
 
 
 def _inliers(

@@ -161,8 +161,14 @@ class CoTracker3(nn.Module):
         xy: Float[Tensor, "B N 2"],
     ) -> list[Float[Tensor, "B N S C"]]:
         """The features around queries, at each scale; x goes slower than y."""
-        radius = self.config.radius
-        return [sample(m, frames, xy / 2**i, radius).flatten(2, 3) for i, m in enumerate(maps)]
+        parts = by_parts(xy.shape[1], len(xy) * self._window_elements(), xy.device)
+
+        def around(features: Tensor, xy: Tensor) -> Tensor:
+            radius = self.config.radius
+            found = [sample(features, frames[:, part], xy[:, part], radius) for part in parts]
+            return torch.cat(found, dim=1).flatten(2, 3)
+
+        return [around(features, xy / 2**i) for i, features in enumerate(maps)]
 
     def refine(
         self,
@@ -202,12 +208,15 @@ class CoTracker3(nn.Module):
         xy: Float[Tensor, "B N T 2"],
     ) -> Float[Tensor, "B N T K"]:
         """What the features around positions and around queries have in common, a few at a time."""
-        elements = frames.numel() * (2 * self.config.radius + 2) ** 2 * self.config.latent
+        elements = frames.numel() * self._window_elements()
         parts = [
             self._correlation(maps, frames, [support[:, part] for support in supports], xy[:, part])
             for part in by_parts(xy.shape[1], elements, xy.device)
         ]
         return torch.cat(parts, dim=1)
+
+    def _window_elements(self) -> int:
+        return (2 * self.config.radius + 2) ** 2 * self.config.latent
 
     def _correlation(
         self,

@@ -9,13 +9,14 @@ with other weights; MASt3R (Leroy et al. 2024) adds a head of descriptors, which
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from worldline.errors import InputError
 from worldline.nn.activations import confidence, metric_direction
 from worldline.nn.attention import Attention, CrossAttention
 from worldline.nn.dino import PatchEmbed
@@ -128,6 +129,11 @@ class LinearHead(nn.Module):
         self.patch = config.patch
         self.proj = nn.Linear(config.dec_dim, _OUTPUTS * config.patch**2)
 
+    @property
+    def precision(self) -> torch.dtype:
+        """That of the weights, which tokens are expected in."""
+        return self.proj.weight.dtype
+
     def forward(
         self, levels: list[Float[Tensor, "K P _C"]], size: tuple[int, int]
     ) -> Float[Tensor, "K outputs H W"]:
@@ -161,7 +167,16 @@ class Dust3r(nn.Module):
     they are (published checkpoints that were trained on turned ones see them upright too).
     """
 
-    Config = Dust3rConfig
+    Config: ClassVar = Dust3rConfig
+    TRUNK: ClassVar = (  # may run in half precision
+        "patch_embed",
+        "enc_blocks",
+        "enc_norm",
+        "decoder_embed",
+        "dec_blocks",
+        "dec_blocks2",
+        "dec_norm",
+    )
 
     def __init__(self, config: Dust3rConfig) -> None:
         super().__init__()
@@ -189,8 +204,16 @@ class Dust3r(nn.Module):
         return self.decode(features, pairs, (first.shape[2], first.shape[3]))
 
     def encode(self, images: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N P C"]:
-        """The tokens of pictures, each on its own."""
+        """The tokens of pictures, each on its own.
+
+        Raises InputError for sides that are not multiples of the patch.
+        """
         size = (images.shape[2], images.shape[3])
+        if size[0] % self.config.patch or size[1] % self.config.patch:
+            raise InputError(
+                f"DUSt3R's pictures have sides that are multiples of {self.config.patch}, "
+                f"not {size[1]}x{size[0]}"
+            )
         turn = self._rotation(size, self.config.enc_dim, self.config.enc_heads)
         x = self.patch_embed(images)
         for block in self.enc_blocks:
@@ -207,36 +230,25 @@ class Dust3r(nn.Module):
         """
         first, second = self._levels(features, pairs, size)
         return (
-            _pointmaps(self.downstream_head1(first, size)),
-            _pointmaps(self.downstream_head2(second, size)),
+            _pointmaps(self.downstream_head1, first, size),
+            _pointmaps(self.downstream_head2, second, size),
         )
 
-    def preprocess(self, frames: UInt8[Tensor, "N H W 3"]) -> Float[Tensor, "N 3 h w"]:
-        """Frames at the size that the network works at, in -1..1, on its device.
-
-        They are resized rather than cropped, so that every pixel gets its point.
-        """
+    def preprocess(self, frames: UInt8[Tensor, "N H W 3"]) -> Float[Tensor, "N 3 H W"]:
+        """Frames as pictures in -1..1, on the network's device."""
         weight = self.decoder_embed.weight
-        images = frames.to(weight.device).permute(0, 3, 1, 2).float()
-        size = self.working_size(*frames.shape[1:3])
-        images = F.interpolate(images, size, mode="bicubic", antialias=True)
-        return (images.clamp(0, 255) / 127.5 - 1).to(weight.dtype)
-
-    def working_size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) nearest to the proportions, the longest side as in training."""
-        scale = self.config.image / max(height, width) / self.config.patch
-        rows, columns = (max(round(side * scale), 1) for side in (height, width))
-        return rows * self.config.patch, columns * self.config.patch
+        return frames.to(weight.device).permute(0, 3, 1, 2).to(weight.dtype) / 127.5 - 1
 
     def pairs_at_once(self, size: tuple[int, int], memory: int) -> int:
-        """How many pairs `decode` may take for its activations to stay within `memory` bytes."""
-        element = self.decoder_embed.weight.element_size()
-        per_pixel = 12 * _OUTPUTS  # both pictures' outputs, in float32
-        if self.config.head == "dpt":  # the finest maps in front of and behind one convolution
-            per_pixel += 2 * element * (self.config.dpt_features // 2 + self.config.dpt_read_off)
-        per_token = 2 * element * (self.config.enc_dim + 16 * self.config.dec_dim)
-        pixels = size[0] * size[1]
-        return max(memory // (pixels * per_pixel + pixels // self.config.patch**2 * per_token), 1)
+        """How many pairs `decode` may take for its activations to stay within `memory` bytes.
+
+        Of a DPT head's finest maps not more than `nn.dpt.AT_ONCE` allows are there at a time.
+        """
+        tokens = size[0] * size[1] // self.config.patch**2
+        kept = 2 * len(self.config.hooks) * (self.config.enc_dim + self.config.dec_dim)
+        passing = 16 * self.config.dec_dim  # of a layer: queries, keys, values, hidden units
+        floats = tokens * (kept + passing) + size[0] * size[1] * 4 * _OUTPUTS
+        return max(memory // (4 * floats), 1)
 
     def _levels(
         self, features: Float[Tensor, "N P C"], pairs: Int[Tensor, "K 2"], size: tuple[int, int]
@@ -268,7 +280,10 @@ class Dust3r(nn.Module):
         return rotation(positions, dim // heads)
 
 
-def _pointmaps(raw: Float[Tensor, "K outputs H W"]) -> Pointmaps:
-    """Exponentials in float32, whatever the network computes in."""
+def _pointmaps(
+    head: LinearHead | Dpt, levels: list[Float[Tensor, "K P _C"]], size: tuple[int, int]
+) -> Pointmaps:
+    """What a head says, in its own precision; exponentials in float32."""
+    raw = head([level.to(head.precision) for level in levels], size)
     said = raw.permute(0, 2, 3, 1).float()
     return Pointmaps(metric_direction(said[..., :3]), confidence(said[..., 3]))

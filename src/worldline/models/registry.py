@@ -22,7 +22,6 @@ class Network:
     """One architecture. `home`: the module that holds it."""
 
     name: str
-    summary: str
     home: str
 
     @property
@@ -74,17 +73,17 @@ class Checkpoint:
 
 
 NETWORKS = {
-    network.name: network
-    for network in (
-        Network("raft", "optical flow (Teed and Deng, ECCV 2020)", "worldline.models.raft"),
-        Network("searaft", "optical flow (Wang et al., ECCV 2024)", "worldline.models.searaft"),
-        Network("cotracker3", "tracks of points (Karaev 2024)", "worldline.models.cotracker3"),
-        Network("dust3r", "point maps of pairs (Wang, CVPR 2024)", "worldline.models.dust3r"),
-        Network("vggt", "cameras, depth, points (Wang, CVPR 2025)", "worldline.models.vggt"),
-        Network("vdpm", "points of dynamic views (Sucar 2026)", "worldline.models.vdpm"),
-        Network("da3", "depth and cameras (Lin et al., 2025)", "worldline.models.da3"),
-        Network("fourrc", "4D reconstruction (Luo et al., 2026)", "worldline.models.fourrc"),
-        Network("complet4r", "complete 4D points (CVPR 2026)", "worldline.models.complet4r"),
+    name: Network(name, f"worldline.models.{name}")
+    for name in (
+        "raft",  # optical flow (Teed and Deng, ECCV 2020)
+        "searaft",  # optical flow with its uncertainty (Wang et al., ECCV 2024)
+        "cotracker3",  # tracks of points (Karaev et al., 2024)
+        "dust3r",  # point maps of image pairs (Wang et al., CVPR 2024), MonST3R's and MASt3R's too
+        "vggt",  # cameras, depth, points, tracks of many views (Wang et al., CVPR 2025)
+        "vdpm",  # V-DPM: points of dynamic views at any view's time (Sucar et al., 2026)
+        "da3",  # Depth Anything 3 (Lin et al., 2025)
+        "fourrc",  # 4RC: 4D reconstruction by queries (Luo et al., 2026)
+        "complet4r",  # Complet4R: complete points at any time (CVPR 2026); no weights are published
     )
 }
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from worldline.errors import InputError
 from worldline.nn.attention import attend, merge_heads, split_heads
 from worldline.nn.sampling import blend, by_parts, pyramid, sample, windows
 from worldline.nn.transformer import Mlp
@@ -64,10 +65,17 @@ class VggtTracker(nn.Module):
         """Follow `points` of frame 0; `h` and `w` are the pictures' size divided by the stride.
 
         Returns positions after each iteration, and the last one's visibility and confidence in
-        (0, 1).
+        (0, 1). Raises InputError for maps too small to be halved `levels` - 1 times.
         """
         height, width = features.shape[-2:]
         frames = features.shape[1]
+        least = 2 ** (self.config.levels - 1)
+        if min(height, width) < least:
+            raise InputError(
+                f"VGGT's tracker takes pictures of {least * self.config.stride} pixels or more "
+                f"a side; these are about {width * self.config.stride} x "
+                f"{height * self.config.stride}."
+            )
         maps = pyramid(
             self.fmap_norm(features.permute(0, 1, 3, 4, 2).flatten(0, 1)), self.config.levels
         )

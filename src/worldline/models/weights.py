@@ -9,7 +9,7 @@ import argparse
 import logging
 import pickle
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from worldline.errors import InputError, StorageError
 from worldline.models import fitting
 from worldline.models.download import file_sha256, place, recorded_sha256
 from worldline.models.fitting import Sizes
-from worldline.models.registry import CHECKPOINTS, Checkpoint
+from worldline.models.registry import CHECKPOINTS, Checkpoint, find_network
 from worldline.scene.store import atomic_file
 
 log = logging.getLogger(__name__)
@@ -48,8 +48,9 @@ class Provenance:
         return recorded_sha256(self.file) or file_sha256(self.file)
 
     def record(self) -> dict[str, str]:
-        """All of it as text, for a scene's provenance."""
-        return {name: str(value) for name, value in asdict(self).items()} | {"sha256": self.sha256}
+        """All but the place of the file, as text, for a scene's provenance."""
+        facts = {"name": self.name, "network": self.network, "licence": self.licence}
+        return facts | {"source": self.source, "sha256": self.sha256}
 
 
 def load(
@@ -76,10 +77,7 @@ def load(
     file = find_file(source)
     tensors, description = _read(file)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if checkpoint or sizes:
-        found = fitting.published(sizes or checkpoint.sizes)  # type: ignore[union-attr]
-    else:
-        found = _described(file, description) or _guessed(file, shapes)
+    found = _known(checkpoint, sizes) or _described(file, description) or _guessed(file, shapes)
     names = fitting.renaming(found, shapes)
     if misfit := fitting.misfit(found, names, shapes):
         others = ", ".join(other.name for other in fitting.fitting(shapes))
@@ -174,6 +172,16 @@ def _unpickled(file: Path) -> dict[str, Tensor]:
         if isinstance(tensors, dict) and tensors and all(map(torch.is_tensor, tensors.values())):
             return dict(tensors)
     raise InputError(f"{file} holds no weights")
+
+
+def _known(checkpoint: Checkpoint | None, sizes: str | None) -> Sizes | None:
+    """What the caller says, or the registry."""
+    if sizes is not None:
+        return fitting.published(sizes)
+    if checkpoint is None:
+        return None
+    network = find_network(checkpoint.network)
+    return Sizes(network, network.module.PUBLISHED[checkpoint.sizes], checkpoint.sizes)
 
 
 def _described(file: Path, description: str | None) -> Sizes | None:

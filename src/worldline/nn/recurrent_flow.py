@@ -63,6 +63,7 @@ def convex_upsample(
     factor = round((logits.shape[1] / 9) ** 0.5)
     weights = logits.permute(0, 2, 3, 1).unflatten(3, (9, factor**2)).float().softmax(3)
     taps = F.unfold(values, 3, padding=1).view(batch, channels, 9, height, width)
-    fine = taps.permute(0, 3, 4, 1, 2).to(weights.dtype) @ weights  # [N, h, w, C, f * f]
+    taps = taps.permute(0, 3, 4, 1, 2).contiguous()  # or the product copies them one by one
+    fine = taps.to(weights.dtype) @ weights  # [N, h, w, C, f * f]
     fine = fine.unflatten(4, (factor, factor)).permute(0, 3, 1, 4, 2, 5)
     return fine.reshape(batch, channels, factor * height, factor * width)

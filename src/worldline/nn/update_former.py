@@ -115,8 +115,12 @@ class UpdateFormer(nn.Module):
     def mix(self, tokens: Float[Tensor, "B N T C"]) -> Float[Tensor, "B N T C"]:
         """The tokens of N tracks in T frames, each having heard of the others."""
         batch, tracks, frames, _ = tokens.shape
-        tokens = cat([tokens, self.virual_tracks.expand(batch, -1, frames, -1)], dim=1)
-        for i, over_time in enumerate(self.time_blocks):
+        first, *later = self.time_blocks
+        # virtual tracks are the same in all frames at first, so that one of them is enough
+        virtual = first(self.virual_tracks[0]).expand(batch, -1, frames, -1)
+        tokens = cat([first(tokens.flatten(0, 1)).unflatten(0, (batch, -1)), virtual], dim=1)
+        tokens = self._over_tracks(0, tokens, tracks)
+        for i, over_time in enumerate(later, start=1):
             tokens = over_time(tokens.flatten(0, 1)).unflatten(0, (batch, -1))
             if i % self.every == 0:
                 tokens = self._over_tracks(i // self.every, tokens, tracks)

@@ -85,6 +85,7 @@ _LOADERS: dict[str, Loader] = {}
 _HOMES = {  # of kinds that stand above this floor
     "4rc": "worldline.systems.arc.field",
     "complet4r": "worldline.systems.complet4r.field",
+    "pairs": "worldline.systems.pairwise.field",
     "world": "worldline.synth.world_field",
 }
 

@@ -51,6 +51,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
     weights: str | Path | None = None,
     device: str | None = None,
     cameras: CamerasFrom = "head",
+    tracker: str | Path | None = None,
     seed: int = 0,
     overwrite: bool = False,
     listener: StageListener | None = None,
@@ -81,6 +82,8 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
             downloaded; None: the best of its checkpoints that are on this machine.
         device: that a network runs on, such as "cuda"; None: a GPU if there is one.
         cameras: what a network's cameras are read from: its camera "head", or its "rays".
+        tracker: weights of a point tracker, for systems that take one; None: the best that is on
+            this machine, or optical flow.
         seed: of every random choice; the same source, settings and seed give the same scene.
         overwrite: replace the scene that is at `out`.
         listener: is told of each stage.
@@ -91,7 +94,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         StorageError: the disk refuses.
     """
     chosen = find_system(system)
-    network = chosen_network(chosen, weights, device, cameras)
+    network = chosen_network(chosen, weights, device, cameras, tracker)
     choices: dict[str, Any] = {
         "start": start,
         "end": end,
@@ -129,8 +132,8 @@ def _made(
     make = system.load()
     if network is None:
         return make(clip, stages, seed=seed)
-    more = {"cameras": network.cameras} if system.cameras else {}
-    return make(clip, stages, network.loaded(), seed=seed, **more)
+    loaded, more = network.arguments()
+    return make(clip, stages, loaded, seed=seed, **more)
 
 
 def _checked_target(out: Path, overwrite: bool) -> Path:

@@ -25,45 +25,77 @@ class ChosenNetwork:
     weights: str
     device: str | None
     cameras: CamerasFrom
+    tracker: str | None
 
     @property
     def identity(self) -> list[Any]:
-        """What the results depend on: the file by its size and time of change, the precision."""
+        """What the results depend on: files by their sizes and times of change, the precision."""
         from worldline.models.weights import find_file
 
-        state = (file := find_file(self.weights)).stat()
-        precision = str(trunk_precision(best_device(self.device)))
-        return [str(file), state.st_size, state.st_mtime_ns, precision]
+        files = [find_file(one) for one in (self.weights, self.tracker) if one is not None]
+        told = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+        return [*told, str(trunk_precision(best_device(self.device)))]
 
-    def loaded(self) -> "nn.Module":
-        """The network, its transformers in the precision that is fastest on the device.
+    def arguments(self) -> tuple["nn.Module", dict[str, Any]]:
+        """The network and what else the system's function takes.
 
-        Raises InputError for weights of a network that the system is not made for.
+        Transformers are in the precision that is fastest on the device. Raises InputError for
+        weights of a network that the system is not made for.
         """
-        network = _ready(self.weights, best_device(self.device))
-        if (found := recorded(network)["network"]) != self.system.network:
+        more: dict[str, Any] = {"cameras": self.cameras} if self.system.cameras else {}
+        if self.tracker is not None:
+            more["tracker"] = self._fitting(self.tracker, self.system.trackers)
+        return self._fitting(self.weights, self.system.weights, self.system.network), more
+
+    def _fitting(
+        self, weights: str, checkpoints: tuple[str, ...], unpublished: str | None = None
+    ) -> "nn.Module":
+        from worldline.models.registry import CHECKPOINTS
+
+        network = _ready(weights, best_device(self.device))
+        fitting = {CHECKPOINTS[name].network for name in checkpoints}
+        if unpublished is not None:
+            fitting.add(unpublished)
+        if (found := recorded(network)["network"]) not in fitting:
             raise InputError(
-                f"{self.weights} holds weights of {found}, but the system {self.system.name} is "
-                f"made for: {self.system.network}"
+                f"{weights} holds weights of {found}, but the system {self.system.name} takes "
+                f"those of: {', '.join(sorted(fitting))}"
             )
         return network
 
 
 def chosen_network(
-    system: System, weights: str | Path | None, device: str | None, cameras: CamerasFrom
+    system: System,
+    weights: str | Path | None,
+    device: str | None,
+    cameras: CamerasFrom,
+    tracker: str | Path | None,
 ) -> ChosenNetwork | None:
     """The weights that the system is to use; None if it needs none.
 
     Raises InputError where there are none on this machine, or for choices that the system has not.
     """
-    if system.network is None:
+    if not (system.weights or system.network):
         if weights is not None:
             raise InputError(f"the system {system.name} has no network: leave out --weights")
         return None
     if cameras == "rays" and not system.cameras:
         raise InputError(f"the system {system.name} has no ray maps: leave out --cameras rays")
-    name = str(weights) if weights is not None else _best_there(system)
-    return ChosenNetwork(system, name, device, cameras)
+    if tracker is not None and not system.trackers:
+        raise InputError(f"the system {system.name} takes no tracker: leave out --tracker")
+    name = weights or _first_there(system.weights)
+    if name is None:
+        from worldline.models.registry import CHECKPOINTS
+
+        if not system.weights:
+            raise InputError(f"of {system.name} no weights are published: give --weights FILE")
+        best = CHECKPOINTS[system.weights[0]]
+        raise InputError(
+            f"the system {system.name} needs weights, and none are on this machine: give "
+            f"--weights FILE, or run: worldline download {best.name} (licence: {best.licence})"
+        )
+    follows = tracker or _first_there(system.trackers)
+    return ChosenNetwork(system, str(name), device, cameras, follows and str(follows))
 
 
 def best_device(device: str | None) -> "torch.device":
@@ -96,10 +128,22 @@ def recorded(network: "nn.Module") -> dict[str, Any]:
     return provenance.record()
 
 
+def located(network: "nn.Module") -> dict[str, Any]:
+    """What `recorded` tells, and where the file is, for whoever will need it again."""
+    provenance: Any = network.provenance
+    return recorded(network) | {"file": str(provenance.file)}
+
+
 def same_weights(weights: dict[str, Any], kind: type) -> Any:
-    """The network that `recorded` told of. Raises InputError if these weights are not there."""
+    """The network that `located` told of. Raises InputError if these weights are not there.
+
+    Where the file is gone, a published checkpoint is looked for by its name.
+    """
+    from worldline.models.registry import CHECKPOINTS
+
+    moved = not Path(weights["file"]).is_file() and weights["name"] in CHECKPOINTS
     try:
-        network = _ready(weights["file"], best_device(None))
+        network = _ready(weights["name"] if moved else weights["file"], best_device(None))
     except InputError as error:
         raise InputError(
             f"this scene's motion is decoded by a network: its weights {weights['name']} "
@@ -123,19 +167,10 @@ def _ready(weights: str, device: "torch.device") -> "nn.Module":
     return network
 
 
-def _best_there(system: System) -> str:
+def _first_there(checkpoints: tuple[str, ...]) -> str | None:
+    """The first of them that is on this machine."""
     from worldline.models.download import place
     from worldline.models.registry import CHECKPOINTS
 
-    for name in system.weights:
-        if place(CHECKPOINTS[name].source).file.is_file():
-            return name
-    if not system.weights:
-        raise InputError(
-            f"no weights are published for the system {system.name}: give --weights FILE"
-        )
-    best = CHECKPOINTS[system.weights[0]]
-    raise InputError(
-        f"the system {system.name} needs weights, and none are on this machine: give --weights "
-        f"FILE, or run: worldline download {best.name} (licence: {best.licence})"
-    )
+    there = (name for name in checkpoints if place(CHECKPOINTS[name].source).file.is_file())
+    return next(there, None)

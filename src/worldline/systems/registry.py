@@ -18,8 +18,10 @@ class System:
         `(clip: Clip, stages: Stages, *, seed: int) -> Scene`, and takes a network after the stages
         if the system has one.
     weights: published checkpoints that it can use, the best first.
-    network: the name of the network that it is made for; None: it needs none.
+    network: that it is made for, where no weights of it are published.
     cameras: whether it can take its cameras from ray maps too, with `cameras: "head" | "rays"`.
+    trackers: published point trackers that it takes as `tracker`, the best first; it can do
+        without.
     """
 
     name: str
@@ -29,12 +31,15 @@ class System:
     weights: tuple[str, ...] = ()
     network: str | None = None
     cameras: bool = False
+    trackers: tuple[str, ...] = ()
 
     def load(self) -> Callable[..., Any]:
         """Import the system's function."""
         module, _, function = self.loader.partition(":")
         return getattr(importlib.import_module(module), function)
 
+
+TRACKERS = ("cotracker3-offline", "cotracker3-online")
 
 SYSTEMS = {
     system.name: system
@@ -51,7 +56,6 @@ SYSTEMS = {
             "1",
             "worldline.systems.arc:arc",
             weights=("4rc", "4rc-geofinetune"),
-            network="fourrc",
             cameras=True,
         ),
         System(
@@ -60,6 +64,36 @@ SYSTEMS = {
             "1",
             "worldline.systems.complet4r:complet4r",
             network="complet4r",
+        ),
+        System(
+            "da3",
+            "depth and cameras by Depth Anything 3, motion by a point tracker",
+            "1",
+            "worldline.systems.lifted:lifted",
+            weights=("da3-nested", "da3-giant", "da3-large", "da3-base", "da3-small"),
+            cameras=True,
+            trackers=TRACKERS,
+        ),
+        System(
+            "vggt",
+            "depth and cameras by VGGT, motion by a point tracker",
+            "1",
+            "worldline.systems.lifted:lifted",
+            weights=("vggt",),
+            trackers=TRACKERS,
+        ),
+        System(
+            "pairwise",
+            "a network that sees two frames at a time (DUSt3R's form), all pairs in one world",
+            "1",
+            "worldline.systems.pairwise:pairwise",
+            weights=(
+                "monst3r",
+                "dust3r-512-dpt",
+                "mast3r",
+                "dust3r-512-linear",
+                "dust3r-224-linear",
+            ),
         ),
     )
 }

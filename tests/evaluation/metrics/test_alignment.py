@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worldline.errors import InputError
-from worldline.geometry.alignment import umeyama
+from worldline.geometry.alignment import robust_similarity, umeyama
 
 
 def some(seed: int, count: int = 10):
@@ -65,3 +65,25 @@ def test_what_cannot_be_aligned_is_refused():
         umeyama(points, points, weights=torch.zeros(10).double())
     with pytest.raises(InputError, match="one to one"):
         umeyama(torch.zeros(0, 3), torch.zeros(0, 3))
+
+
+def test_batches_are_aligned_one_by_one():
+    sets = [some(seed) for seed in range(3)]
+    points = torch.stack([points for points, _, _ in sets])
+    targets = torch.stack([2 * points @ R.mT + t + 0.1 * points.sin() for points, R, t in sets])
+    together = umeyama(points, targets)
+    for k, (points_k, target) in enumerate(zip(points, targets, strict=True)):
+        for many, one in zip(together, umeyama(points_k, target), strict=True):
+            assert torch.allclose(many[k], one)
+
+
+def test_a_robust_similarity_follows_most_of_the_points():
+    points, R, t = some(5, 60)
+    target = 3 * points @ R.mT + t
+    target[:20] += 5 * some(6, 20)[0]
+    matrix, residual = robust_similarity(points, target, torch.ones(60).double())
+    assert torch.allclose(matrix[:3, :3], 3 * R, atol=1e-6)
+    assert torch.allclose(matrix[:3, 3], t, atol=1e-6) and residual < 1e-6
+    weights = torch.ones(60).double()
+    weights[20:] = 0
+    assert not torch.allclose(robust_similarity(points, target, weights)[0], matrix, atol=0.1)

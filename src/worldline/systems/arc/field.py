@@ -27,7 +27,7 @@ class LatentField:
     patches, times: bfloat16 as its bits: [L,N,P,C] and [L,N,C] for L levels of N frames.
     size: height and width of the frames.
     to_world: rotation of the network's world into the scene's.
-    weights: what the network's weights are (`models.weights.Provenance.record`).
+    weights: what the network's weights are and where they are (`networks.located`).
     network: None loads it when it is first needed.
     """
 

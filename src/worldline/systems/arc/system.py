@@ -10,10 +10,10 @@ from worldline.io.clip import Clip
 from worldline.models.fourrc import FourRC, FourRCViews
 from worldline.scene import Scene
 from worldline.systems.arc.field import LatentField, bits
-from worldline.systems.feedforward.fitted import fitted, images
+from worldline.systems.feedforward.fitted import fitted, images, unused
 from worldline.systems.feedforward.posed import posed
 from worldline.systems.listener import Report
-from worldline.systems.networks import CamerasFrom, recorded
+from worldline.systems.networks import CamerasFrom, located, recorded
 from worldline.systems.stages import Arrays, Stages
 
 LONGEST = 504  # of a frame's sides, in pixels: the most that 4RC was trained on
@@ -35,10 +35,11 @@ def arc(
     """
     clip = fitted(clip, network.config.patch, LONGEST)
     encoded = stages.run("encode", lambda report: _encode(clip, network))
-    turned, first = posed(*_cameras(encoded, clip, cameras, seed), clip.distortion, half=0.5)
     height, width = clip.frames.shape[1:3]
+    found = _cameras(encoded, clip, cameras, seed)
+    turned, first, warnings = posed(*found, (height, width), clip.distortion)
     field = LatentField(
-        encoded["patches"], encoded["times"], (height, width), first, recorded(network), network
+        encoded["patches"], encoded["times"], (height, width), first, located(network), network
     )
     moving = stages.run("moving", lambda report: _moving(field, encoded["depth"], report))
     return Scene(
@@ -50,7 +51,11 @@ def arc(
         dynamic=moving["dynamic"],
         motion=field,
         original_size=clip.original_size,
-        provenance={"weights": recorded(network), "cameras": cameras},
+        provenance={
+            "weights": recorded(network),
+            "cameras": cameras,
+            "warnings": [*warnings, *unused(clip, "4rc")],
+        },
     )
 
 
@@ -87,7 +92,9 @@ def _cameras(
     ray, confidence = (
         torch.from_numpy(np.array(encoded[name])) for name in ("ray", "ray_confidence")
     )
-    intrinsics, motion = cameras_from_rays(ray, confidence, (height, width), seed=seed)
+    intrinsics, motion = cameras_from_rays(
+        ray, confidence, (height, width), centred=True, seed=seed
+    )
     intrinsics[:, :2, 2] -= 0.5  # ray maps follow the house's pixels already
     return motion, intrinsics
 

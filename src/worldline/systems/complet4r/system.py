@@ -10,10 +10,10 @@ from worldline.models.complet4r import Complet4r, Encoded
 from worldline.scene import Scene
 from worldline.systems.arc.field import bits, floats
 from worldline.systems.complet4r.field import EndPointField
-from worldline.systems.feedforward.fitted import fitted, images
+from worldline.systems.feedforward.fitted import fitted, images, unused
 from worldline.systems.feedforward.posed import posed
 from worldline.systems.listener import Report
-from worldline.systems.networks import recorded
+from worldline.systems.networks import located, recorded
 from worldline.systems.stages import Arrays, Stages
 
 LONGEST = 518  # of a frame's sides, in pixels: the most that Complet4R was trained on
@@ -32,19 +32,14 @@ def complet4r(clip: Clip, stages: Stages, network: Complet4r, *, seed: int) -> S
     clip = fitted(clip, network.config.patch, LONGEST)
     shared = stages.run("encode", lambda report: _encode(clip, network))
     found = stages.run("reconstruct", lambda report: _reconstruct(clip, shared, network))
-    motion, intrinsics = decode_camera(
-        torch.from_numpy(np.array(found["poses"])), clip.frames.shape[1:3]
-    )
-    world_from_camera = inverse_motion(motion)
-    cameras, turn = posed(world_from_camera, intrinsics, clip.distortion, half=0.5)
-    shift = -turn @ world_from_camera[0, :, 3].numpy()
+    height, width = clip.frames.shape[1:3]
+    poses = torch.from_numpy(np.array(found["poses"]))
+    motion, intrinsics = decode_camera(poses, (height, width))
+    world = inverse_motion(motion)
+    cameras, turn, warnings = posed(world, intrinsics, (height, width), clip.distortion)
+    to_world = np.concatenate([turn, -turn @ world[0, :, 3:].numpy()], axis=1)
     field = EndPointField(
-        shared["patches"],
-        found["poses"],
-        found["depth"],
-        np.concatenate([turn, shift[:, None]], axis=1),
-        recorded(network),
-        network,
+        shared["patches"], found["poses"], found["depth"], to_world, located(network), network
     )
     moving = stages.run("moving", lambda report: _moving(field, found["depth"], report))
     return Scene(
@@ -56,7 +51,10 @@ def complet4r(clip: Clip, stages: Stages, network: Complet4r, *, seed: int) -> S
         dynamic=moving["dynamic"],
         motion=field,
         original_size=clip.original_size,
-        provenance={"weights": recorded(network)},
+        provenance={
+            "weights": recorded(network),
+            "warnings": [*warnings, *unused(clip, "complet4r")],
+        },
     )
 
 

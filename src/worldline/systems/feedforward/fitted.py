@@ -52,6 +52,17 @@ def images(
     return scaled[None]
 
 
+def unused(clip: Clip, system: str, *, cameras: bool = True) -> list[str]:
+    """A warning of what was given but is not used; `cameras`: whether they are among that."""
+    given = {
+        "cameras": cameras and clip.known_poses is not None,
+        "depth": clip.known_depth is not None,
+        "masks": clip.known_dynamic is not None,
+    }
+    names = [name for name, there in given.items() if there]
+    return [f"known {' and '.join(names)} are not used by {system}"] if names else []
+
+
 def _multiple(side: float, patch: int, longest: int) -> int:
     return int(np.clip(round(side / patch), 1, longest // patch)) * patch
 
