@@ -81,6 +81,13 @@ def test_instance_norm_is_torchs(layout):
     assert half.dtype == torch.bfloat16 and (half - ours).abs().max() < 0.05
 
 
+def test_instance_norm_keeps_its_digits_far_from_zero():
+    """A trained convolution's bias may be a thousand times what its output varies by."""
+    x = torch.randn(2, 6, 40, 50, dtype=torch.float64)
+    truth = F.instance_norm(x + 1000)
+    assert (InstanceNorm()((x + 1000).float()) - truth).abs().max() < 1e-3
+
+
 def test_a_shortcut_is_there_where_sizes_change():
     assert not list(ResidualBlock(4, 4, 1, "batch").downsample.parameters())
     for inputs, stride in [(3, 1), (4, 2)]:

@@ -181,10 +181,9 @@ class Complet4r(nn.Module):
     def reconstruct(self, encoded: Encoded, targets: Int[Tensor, " B"]) -> Complet4rOutput:
         """Cameras, depth and points of one pass; targets: a frame of each video."""
         batch, size = len(encoded.patches), encoded.size
-        tokens = self.aggregator.aimed(encoded.patches, targets)
-        cameras, maps = self.aggregator.gather(
-            tokens, size, [self.depth_head, self.aggregation_head]
-        )
+        heads = [self.depth_head, self.aggregation_head]
+        aimed = self.aggregator.aimed
+        cameras, maps = self.aggregator.gather(aimed(encoded.patches, targets), size, heads)
         with own_precision(cameras):
             poses = self.camera_head(cameras)
             depth, depth_confidence = depth_of(self.depth_head.predict(maps[0], size), batch)
@@ -208,7 +207,7 @@ class Complet4r(nn.Module):
         videos = len(targets)
         patches = encoded.patches.repeat_interleave(targets.shape[1], dim=0)
         tokens = self.aggregator.aimed(patches, targets.flatten())
-        del patches
+        del patches  # the tokens hold a copy
         _, maps = self.aggregator.gather(tokens, encoded.size, [self.aggregation_head])
         with own_precision(encoded.patches):
             raw = self.aggregation_head.predict(maps[0], encoded.size)

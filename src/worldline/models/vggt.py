@@ -159,11 +159,15 @@ class Aggregator(nn.Module):
         Levels become maps, which have far fewer channels, as soon as they are there.
         """
         maps: list[list[Tensor]] = [[] for _ in heads]
-        for i, level in self.levels(tokens, size):
+        levels = self.levels(tokens, size)
+        del tokens  # neither these nor a level are held while further blocks run
+        for i, level in levels:
             if i in self.config.levels:
                 for head, own in zip(heads, maps, strict=True):
                     own.append(projected(head, len(own), level, size))
-        return level[:, :, 0], maps
+            cameras = level[:, :, 0].clone()
+            del level
+        return cameras, maps
 
 
 def of_frames(pair: Float[Tensor, "1 2 K C"], frames: int) -> Float[Tensor, "S K C"]:

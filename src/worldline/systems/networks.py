@@ -68,7 +68,7 @@ def chosen_network(
 
     Raises InputError where there are none on this machine, or for choices that the system has not.
     """
-    if system.network is None:
+    if not (system.weights or system.network):
         if weights is not None:
             raise InputError(f"the system {system.name} has no network: leave out --weights")
         return None
@@ -84,6 +84,8 @@ def chosen_network(
     if name is None:
         from worldline.models.registry import CHECKPOINTS
 
+        if not system.weights:
+            raise InputError(f"of {system.name} no weights are published: give --weights FILE")
         best = CHECKPOINTS[system.weights[0]]
         raise InputError(
             f"the system {system.name} needs weights, and none are on this machine: give "

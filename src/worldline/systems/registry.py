@@ -18,7 +18,7 @@ class System:
         `(clip: Clip, stages: Stages, *, seed: int) -> Scene`, and takes a network after the stages
         if the system has one.
     weights: published checkpoints that it can use, the best first.
-    network: the name of the network that it is made for; None: it needs none.
+    network: that it is made for, where no weights of it are published.
     cameras: whether it can take its cameras from ray maps too, with `cameras: "head" | "rays"`.
     trackers: published point trackers that it takes as `tracker`, the best first; it can do
         without.
@@ -61,6 +61,13 @@ SYSTEMS = {
             cameras=True,
         ),
         System(
+            "complet4r",
+            "one network gathers all frames' points at any chosen time, occluded ones included",
+            "1",
+            "worldline.systems.complet4r:complet4r",
+            network="complet4r",
+        ),
+        System(
             "da3",
             "depth and cameras by Depth Anything 3, motion by a point tracker",
             "1",
@@ -92,13 +99,6 @@ SYSTEMS = {
                 "dust3r-512-linear",
                 "dust3r-224-linear",
             ),
-        ),
-        System(
-            "complet4r",
-            "one network gathers all frames' points at any chosen time, occluded ones included",
-            "1",
-            "worldline.systems.complet4r:complet4r",
-            network="complet4r",
         ),
     )
 }

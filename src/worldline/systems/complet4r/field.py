@@ -26,7 +26,7 @@ class EndPointField:
     which grow with the square of the frames; passes are computed when they are asked for.
 
     patches: bfloat16 as its bits. poses, depth: of the network, in its own world.
-    size: height and width of the frames. to_world: [R|t] from the network's world to the scene's.
+    to_world: [R|t] from the network's world to the scene's.
     weights: what the network's weights are and where they are (`networks.located`).
     network: None loads it when it is first needed.
     """

@@ -33,17 +33,13 @@ def complet4r(clip: Clip, stages: Stages, network: Complet4r, *, seed: int) -> S
     shared = stages.run("encode", lambda report: _encode(clip, network))
     found = stages.run("reconstruct", lambda report: _reconstruct(clip, shared, network))
     height, width = clip.frames.shape[1:3]
-    motion, intrinsics = decode_camera(torch.from_numpy(np.array(found["poses"])), (height, width))
-    world_from_camera = inverse_motion(motion)
-    cameras, turn, warnings = posed(world_from_camera, intrinsics, (height, width), clip.distortion)
-    shift = -turn @ world_from_camera[0, :, 3].numpy()
+    poses = torch.from_numpy(np.array(found["poses"]))
+    motion, intrinsics = decode_camera(poses, (height, width))
+    world = inverse_motion(motion)
+    cameras, turn, warnings = posed(world, intrinsics, (height, width), clip.distortion)
+    to_world = np.concatenate([turn, -turn @ world[0, :, 3:].numpy()], axis=1)
     field = EndPointField(
-        shared["patches"],
-        found["poses"],
-        found["depth"],
-        np.concatenate([turn, shift[:, None]], axis=1),
-        located(network),
-        network,
+        shared["patches"], found["poses"], found["depth"], to_world, located(network), network
     )
     moving = stages.run("moving", lambda report: _moving(field, found["depth"], report))
     return Scene(
