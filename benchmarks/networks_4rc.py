@@ -5,9 +5,9 @@
 Theirs needs addict, einops, huggingface_hub and matplotlib. Widths are the published ones; --blocks
 40 is the whole encoder, fewer are for machines where that does not fit. Runs take turns, and a
 ratio is the median of those of neighbours: above 1 where ours is sooner. `bfloat16` is ours with
-the transformers cast, theirs as published (autocast). Deviations are from theirs in float32: the
-maximum over the largest entry. Peak memory is of a process of its own: what a run adds to what was
-there before it (weights are not counted).
+the transformers' matrix products in it, theirs as published (autocast). Deviations are from theirs
+in float32: the maximum over the largest entry. Peak memory is of a process of its own: what a run
+adds to what was there before it (weights are not counted).
 """
 
 import argparse
@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from worldline.models.fourrc import FourRC, FourRCConfig, Latent, renamed
+from worldline.nn.precision import halve
 
 Run = Callable[[], Tensor]
 
@@ -59,7 +60,7 @@ def compare(options: Namespace) -> None:
     half = FourRC(ours.config).to(options.device).eval()
     half.load_state_dict(ours.state_dict())
     for part in FourRC.TRUNK:
-        half.get_submodule(part).bfloat16()
+        halve(half.get_submodule(part), torch.bfloat16)
     encoders = {
         ("ours", "float32"): lambda: encoded(ours, images),
         ("theirs", "float32"): lambda: theirs.backbone(images, ref_view_strategy="first")[0][-1][0],

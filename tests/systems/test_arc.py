@@ -40,7 +40,7 @@ def video(tmp_path_factory, textured, write_video):
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory, video, weights):
     folder = tmp_path_factory.mktemp("scenes") / "clip.scene"
-    worldline.reconstruct(video, out=folder, system="4rc", weights=weights)
+    worldline.reconstruct(video, out=folder, system="4rc", weights=weights, precision="float32")
     return folder
 
 
@@ -118,6 +118,15 @@ assert scene.motion.kind == "4rc" and scene.export({str(saved.parent / "scene.np
         [sys.executable, "-c", script], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_half_precision_deviates_little(video, weights, scene):
+    half = worldline.reconstruct(video, system="4rc", weights=weights, precision="bfloat16")
+    assert half.motion.network.products == torch.bfloat16
+    error = np.abs(half.depth / scene.depth - 1)
+    assert 0 < error.max() < 0.05
+    moved = scene.displacement(0, 4)
+    assert np.abs(half.displacement(0, 4) - moved).max() < 0.05 * np.abs(moved).max()
 
 
 def test_cameras_from_rays(video, weights):

@@ -40,6 +40,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
     device: Text = None,
     cameras: Literal["head", "rays"] = "head",
     tracker: Text = None,
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     seed: Whole = 0,
     overwrite: Flag = False,
     sheet: Picture = None,
@@ -69,6 +70,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         device: that a network runs on, such as cuda or cpu; without it a GPU if there is one.
         cameras: read from a network's camera head, or from its ray maps (slower, more exact).
         tracker: weights of a point tracker, for systems that take one; else optical flow.
+        precision: of the matrix products of networks; auto: half where that is fast.
         seed: of all random choices.
         overwrite: replace the scene that is at OUT.
         sheet: write a picture of frames, depth, masks and tracks to this PNG.
@@ -98,6 +100,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
             device=device,
             cameras=cameras,
             tracker=tracker,
+            precision=precision,
             seed=seed,
             overwrite=overwrite,
             listener=listener,

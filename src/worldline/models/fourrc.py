@@ -134,6 +134,11 @@ class MotionDecoder(nn.Module):
             x = alone(x.flatten(0, 1), condition, own).unflatten(0, (-1, count))
         return x
 
+    @property
+    def precision(self) -> torch.dtype:
+        """That of the matrix products."""
+        return self._layers()[0][0].attn.k.weight.dtype
+
     def _layers(self) -> list[tuple[CrossBlock, AdaLNBlock]]:
         pairs = zip(self.cross_blocks, self.self_blocks, strict=True)
         return cast(list[tuple[CrossBlock, AdaLNBlock]], list(pairs))
@@ -212,7 +217,8 @@ class FourRC(nn.Module):
         def read(number: int, level: Level) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             assert level.time is not None
             half = level.time[..., self.config.dim :]  # the half that has seen all frames
-            return project_level(self.head, number, level, size), level.mixed, half, level.camera
+            patches = level.mixed.to(self.motion_decoder.precision)
+            return project_level(self.head, number, level, size), patches, half, level.camera
 
         maps, mixed, times, cameras = zip(*self.backbone(images, read), strict=True)
         geometry = self.head.geometry(maps, size, coarse=coarse_rays)

@@ -48,6 +48,7 @@ class Attention(nn.Module):
         mask: Bool[Tensor, "..."] | None = None,
     ) -> Float[Tensor, "B N C"]:
         """Every token looks at every token of its sequence."""
+        x = x.to(self.qkv.weight.dtype)  # the trunk may be more precise; see nn.precision
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         q, k = self.q_norm(q), self.k_norm(k)
         if rotation is not None:
@@ -72,6 +73,7 @@ class CrossAttention(nn.Module):
         self, y: Float[Tensor, "B K C"], rotation: Rotation | None = None
     ) -> tuple[Float[Tensor, "B heads K D"], Float[Tensor, "B heads K D"]]:
         """Keys and values of the sequence that is looked at."""
+        y = y.to(self.k.weight.dtype)
         k = self.k_norm(split_heads(self.k(y), self.heads))
         k = k if rotation is None else rotation(k)
         return k, split_heads(self.v(y), self.heads)
@@ -80,7 +82,7 @@ class CrossAttention(nn.Module):
         self, x: Float[Tensor, "B Q C"], rotation: Rotation | None = None
     ) -> Float[Tensor, "B heads Q D"]:
         """What the tokens ask."""
-        q = self.q_norm(split_heads(self.q(x), self.heads))
+        q = self.q_norm(split_heads(self.q(x.to(self.q.weight.dtype)), self.heads))
         return q if rotation is None else rotation(q)
 
     def answer(

@@ -19,7 +19,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Float[Tensor, "*shape C"]) -> Float[Tensor, "*shape out"]:
         """Token by token."""
-        return self.fc2(F.gelu(self.fc1(x)))
+        return self.fc2(F.gelu(self.fc1(x.to(self.fc1.weight.dtype))))
 
 
 class SwiGLU(nn.Module):
@@ -33,7 +33,7 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "*shape C"]) -> Float[Tensor, "*shape C"]:
         """Token by token."""
-        gate, value = self.w12(x).chunk(2, dim=-1)
+        gate, value = self.w12(x.to(self.w12.weight.dtype)).chunk(2, dim=-1)
         return self.w3(F.silu(gate) * value)
 
 

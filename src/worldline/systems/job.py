@@ -25,7 +25,7 @@ from worldline.scene.scene_files import write_scene_files
 from worldline.scene.store import to_json
 from worldline.selfcheck import PAGE, check_scene, report_page
 from worldline.systems.listener import Report, StageListener
-from worldline.systems.networks import CamerasFrom, ChosenNetwork, chosen_network
+from worldline.systems.networks import CamerasFrom, ChosenNetwork, Precision, chosen_network
 from worldline.systems.registry import System, find_system
 from worldline.systems.stages import Arrays, Stages
 
@@ -52,6 +52,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
     device: str | None = None,
     cameras: CamerasFrom = "head",
     tracker: str | Path | None = None,
+    precision: Precision = "auto",
     seed: int = 0,
     overwrite: bool = False,
     listener: StageListener | None = None,
@@ -84,6 +85,8 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         cameras: what a network's cameras are read from: its camera "head", or its "rays".
         tracker: weights of a point tracker, for systems that take one; None: the best that is on
             this machine, or optical flow.
+        precision: of the matrix products of networks' transformers; "auto": half where that is
+            fast. All else is computed in float32.
         seed: of every random choice; the same source, settings and seed give the same scene.
         overwrite: replace the scene that is at `out`.
         listener: is told of each stage.
@@ -94,7 +97,7 @@ def reconstruct(  # noqa: PLR0913 # one name for each choice a user has
         StorageError: the disk refuses.
     """
     chosen = find_system(system)
-    network = chosen_network(chosen, weights, device, cameras, tracker)
+    network = chosen_network(chosen, weights, device, cameras, tracker, precision)
     choices: dict[str, Any] = {
         "start": start,
         "end": end,

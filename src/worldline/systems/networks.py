@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 CamerasFrom: TypeAlias = Literal["head", "rays"]
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class ChosenNetwork:
     device: str | None
     cameras: CamerasFrom
     tracker: str | None
+    precision: Precision
 
     @property
     def identity(self) -> list[Any]:
@@ -34,13 +36,12 @@ class ChosenNetwork:
 
         files = [find_file(one) for one in (self.weights, self.tracker) if one is not None]
         told = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-        return [*told, str(trunk_precision(best_device(self.device)))]
+        return [*told, str(products_in(self.precision, best_device(self.device)))]
 
     def arguments(self) -> tuple["nn.Module", dict[str, Any]]:
         """The network and what else the system's function takes.
 
-        Transformers are in the precision that is fastest on the device. Raises InputError for
-        weights of a network that the system is not made for.
+        Raises InputError for weights of a network that the system is not made for.
         """
         more: dict[str, Any] = {"cameras": self.cameras} if self.system.cameras else {}
         if self.tracker is not None:
@@ -48,7 +49,8 @@ class ChosenNetwork:
         return self._fitting(self.weights, self.system.network), more
 
     def _fitting(self, weights: str, expected: str | None) -> "nn.Module":
-        network = _ready(weights, best_device(self.device))
+        device = best_device(self.device)
+        network = _ready(weights, device, products_in(self.precision, device))
         if (found := recorded(network)["network"]) != expected:
             raise InputError(
                 f"{weights} holds weights of {found}, but the system {self.system.name} takes "
@@ -63,6 +65,7 @@ def chosen_network(
     device: str | None,
     cameras: CamerasFrom,
     tracker: str | Path | None,
+    precision: Precision,
 ) -> ChosenNetwork | None:
     """The weights that the system is to use; None if it needs none.
 
@@ -92,7 +95,8 @@ def chosen_network(
             f"--weights FILE, or run: worldline download {best.name} (licence: {best.licence})"
         )
     follows = tracker or _first_there(system.trackers)
-    return ChosenNetwork(system, str(name), device, cameras, follows and str(follows))
+    follows = None if follows is None else str(follows)
+    return ChosenNetwork(system, str(name), device, cameras, follows, precision)
 
 
 def best_device(device: str | None) -> "torch.device":
@@ -109,14 +113,19 @@ def best_device(device: str | None) -> "torch.device":
         raise InputError(f"--device {device} cannot be used here: {reason}") from error
 
 
-def trunk_precision(device: "torch.device") -> "torch.dtype":
-    """bfloat16 where it is fast: on GPUs that have it, and on CPUs with matrix units."""
+def products_in(precision: Precision, device: "torch.device") -> "torch.dtype":
+    """What transformers' matrix products are computed in; "auto": in half where that is fast.
+
+    On GPUs and on CPUs with matrix units or bfloat16 instructions, that is.
+    """
     import torch
 
+    if precision != "auto":
+        return getattr(torch, precision)
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
-    fast = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if fast else torch.float32
+    units = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if device.type == "cpu" and units else torch.float32
 
 
 def recorded(network: "nn.Module") -> dict[str, Any]:
@@ -128,7 +137,8 @@ def recorded(network: "nn.Module") -> dict[str, Any]:
 def located(network: "nn.Module") -> dict[str, Any]:
     """What `recorded` tells, and where the file is, for whoever will need it again."""
     provenance: Any = network.provenance
-    return recorded(network) | {"file": str(provenance.file)}
+    where = {"file": str(provenance.file), "precision": str(network.products).split(".")[1]}
+    return recorded(network) | where
 
 
 def same_weights(weights: dict[str, Any], kind: type) -> Any:
@@ -140,7 +150,9 @@ def same_weights(weights: dict[str, Any], kind: type) -> Any:
 
     moved = not Path(weights["file"]).is_file() and weights["name"] in CHECKPOINTS
     try:
-        network = _ready(weights["name"] if moved else weights["file"], best_device(None))
+        device = best_device(None)
+        products = products_in(weights["precision"], device)
+        network = _ready(weights["name"] if moved else weights["file"], device, products)
     except InputError as error:
         raise InputError(
             f"this scene's motion is decoded by a network: its weights {weights['name']} "
@@ -155,12 +167,14 @@ def same_weights(weights: dict[str, Any], kind: type) -> Any:
     return network
 
 
-def _ready(weights: str, device: "torch.device") -> "nn.Module":
+def _ready(weights: str, device: "torch.device", products: "torch.dtype") -> "nn.Module":
     from worldline.models.weights import load
+    from worldline.nn.precision import halve
 
     network = load(weights, device=device)
     for part in getattr(network, "TRUNK", ()):
-        network.get_submodule(part).to(trunk_precision(device))
+        halve(network.get_submodule(part), products)
+    network.products = products  # type: ignore[assignment]
     return network
 
 
