@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from side_by_side import in_bfloat16, peak
 from worldline.models import raft, searaft
 from worldline.models.flow import FlowNetwork
 
@@ -67,7 +68,7 @@ def measure(name: str, checkout: Path, options: Namespace) -> None:
     half.to(torch.bfloat16)
     runs["ours", "bfloat16"] = lambda: half.flow(frames[:1], frames[1:2]).flow
     for side in ("ours", "theirs"):
-        runs[side, "autocast"] = cast(runs[side, "float32"], options.device)
+        runs[side, "autocast"] = in_bfloat16(runs[side, "float32"], options.device)
     report(runs, options.repeats, options.device)
     steps = [(i, i + d) for i in range(4) for d in (-1, 1) if 0 <= i + d < 4]
     video = {
@@ -107,32 +108,6 @@ def timed(run: Run, device: str) -> tuple[float, Tensor]:
     if device != "cpu":
         torch.cuda.synchronize()
     return clock() - start, flow
-
-
-def cast(run: Run, device: str) -> Run:
-    def inner() -> Tensor:
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
-            return run()
-
-    return inner
-
-
-def peak(run: Run, device: str) -> float:
-    """MB that a run adds at most to what there was before it."""
-    if device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        run()
-        return (torch.cuda.max_memory_allocated() - before) / 1e6
-    before = resident("VmRSS")
-    run()
-    return (resident("VmHWM") - before) / 1e6
-
-
-def resident(line: str) -> int:
-    """Bytes of this process in memory: now (VmRSS), at most so far (VmHWM)."""
-    status = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(entry.split()[1]) for entry in status if entry.startswith(line))
 
 
 def child(name: str, side: str, options: Namespace) -> float:

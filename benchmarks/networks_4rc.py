@@ -14,7 +14,6 @@ import argparse
 import statistics
 import subprocess
 import sys
-import time
 import types
 from argparse import Namespace
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from side_by_side import gap, in_bfloat16, peak, timed
 from worldline.models.fourrc import FourRC, FourRCConfig, Latent, renamed
 from worldline.nn.precision import halve
 
@@ -45,7 +45,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     with torch.no_grad():
         if options.peak:
-            print(peak(options))
+            print(peak_of_one(options))
         else:
             compare(options)
 
@@ -65,7 +65,7 @@ def compare(options: Namespace) -> None:
         ("ours", "float32"): lambda: encoded(ours, images),
         ("theirs", "float32"): lambda: theirs.backbone(images, ref_view_strategy="first")[0][-1][0],
         ("ours", "bfloat16"): lambda: encoded(half, images),
-        ("theirs", "bfloat16"): cast(
+        ("theirs", "bfloat16"): in_bfloat16(
             lambda: theirs.backbone(images, ref_view_strategy="first")[0][-1][0], options.device
         ),
     }
@@ -76,13 +76,13 @@ def compare(options: Namespace) -> None:
         ("ours", "float32"): lambda: ours.displacement(latent, [0], everywhen).points[0, 0],
         ("theirs", "float32"): lambda: moved(theirs, latent, images),
         ("ours", "bfloat16"): lambda: half.displacement(less, [0], everywhen).points[0, 0],
-        ("theirs", "bfloat16"): cast(lambda: moved(theirs, latent, images), options.device),
+        ("theirs", "bfloat16"): in_bfloat16(lambda: moved(theirs, latent, images), options.device),
     }
     whole = {
         ("ours", "float32"): lambda: ours.encode(images)[1].geometry.depth,
         ("theirs", "float32"): lambda: geometry(theirs, images),
         ("ours", "bfloat16"): lambda: half.encode(images)[1].geometry.depth,
-        ("theirs", "bfloat16"): cast(lambda: geometry(theirs, images), options.device),
+        ("theirs", "bfloat16"): in_bfloat16(lambda: geometry(theirs, images), options.device),
     }
     parts = {"encoder": encoders, "encoder and geometry": whole, "one source, all times": queries}
     for name, runs in parts.items():
@@ -217,11 +217,11 @@ def report(name: str, runs: dict[tuple[str, str], Run], options: Namespace) -> N
         seconds = [taken[side, precision][0] for taken in rounds[1:]]
         beside = [taken["theirs", precision][0] / taken[side, precision][0] for taken in rounds[1:]]
         faster = [taken["theirs", "float32"][0] / taken[side, precision][0] for taken in rounds[1:]]
-        gap = (rounds[0][side, precision][1].float() - truth).abs().max() / truth.abs().max()
+        off = gap(rounds[0][side, precision][1], truth)
         print(
             f"  {side:6} {precision:8}: {min(seconds):7.3f} s; {statistics.median(beside):5.2f} "
             f"times theirs in {precision}, {statistics.median(faster):5.2f} times theirs in float32"
-            f"; off by {gap:.1e}"
+            f"; off by {off:.1e}"
         )
 
 
@@ -250,25 +250,6 @@ def cost_of_queries(ours: FourRC, latent: Latent, images: Tensor, options: Names
         print(f"  {name:24}: {min(r[name] for r in rounds):7.3f} s, {share:.1%} of the encoding")
 
 
-def timed(run: Callable[[], Any], device: str) -> tuple[float, Any]:
-    """Seconds, and the result."""
-    if device != "cpu":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    result = run()
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start, result
-
-
-def cast(run: Run, device: str) -> Run:
-    def inner() -> Tensor:
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
-            return run()
-
-    return inner
-
-
 def child(what: str) -> float:
     """MB of a run in a process of its own."""
     command = [sys.executable, __file__, *sys.argv[1:], "--peak", what]
@@ -276,7 +257,7 @@ def child(what: str) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
-def peak(options: Namespace) -> float:
+def peak_of_one(options: Namespace) -> float:
     """MB that a run adds at most to what was there before it."""
     side, part = options.peak.split()
     theirs, ours = pair(options)
@@ -294,20 +275,7 @@ def peak(options: Namespace) -> float:
             if side == "ours"
             else lambda: moved(theirs, latent, images)
         )
-    if options.device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        run()
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-    before = resident("VmRSS")
-    run()
-    return resident("VmHWM") - before
-
-
-def resident(field: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 2**10
+    return peak(run, options.device)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import argparse
 import statistics
 import subprocess
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -27,6 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from side_by_side import gap, now, peak
 from worldline.models.dust3r import Dust3r, Dust3rConfig, renamed
 
 PAIRS = torch.tensor([pair for i, j in combinations(range(4), 2) for pair in ((i, j), (j, i))])
@@ -190,39 +190,10 @@ def report(
     return found
 
 
-def now(device: str) -> float:
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def gap(own: Tensor, expected: Tensor) -> float:
-    return float((own.float() - expected.float()).abs().max() / expected.abs().max())
-
-
 def child(side: str) -> float:
     command = [sys.executable, *sys.argv, "--peak", side]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return float(told.splitlines()[-1])
-
-
-def peak(run: Run, device: str) -> float:
-    """Megabytes that a run takes beyond what there was before it."""
-    if device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        run()
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
-    Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
-    before = status("VmRSS")
-    run()
-    return (status("VmHWM") - before) / 2**10
-
-
-def status(entry: str) -> int:
-    """Kilobytes that the system reports of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(entry))
 
 
 if __name__ == "__main__":

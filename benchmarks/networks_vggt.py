@@ -10,7 +10,6 @@ in one run; peaks of memory, beyond what the weights take, each in a process of 
 import argparse
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from side_by_side import gap, now, peak
 from worldline.models.vggt import Vggt, VggtConfig, renamed
 from worldline.nn.dpt import Dpt
 
@@ -67,7 +67,7 @@ def compare(options: argparse.Namespace, images: Tensor) -> None:
         for name, expected in exact.items():
             gaps = (f"{side} {gap(outputs[side][name], expected):.1e}" for side in sides)
             print(f"{precision} {name}, from the published float32: {', '.join(gaps)}")
-        peaks = {side: peak(side, bfloat16) for side in sides}
+        peaks = {side: peak_of(side, bfloat16) for side in sides}
         share = peaks["ours"] / peaks["theirs"]
         print(
             f"{precision} peak: ours {peaks['ours']:.0f} MB, theirs {peaks['theirs']:.0f} MB "
@@ -130,37 +130,37 @@ Parts = tuple[dict[str, Tensor], dict[str, float]]
 
 def their_parts(network: nn.Module, images: Tensor) -> Parts:
     """The outputs, and the seconds of encoder and heads."""
-    start = now(images)
+    start = now(images.device.type)
     levels, special = network.aggregator(images)
-    encoded = now(images)
+    encoded = now(images.device.type)
     with torch.autocast(images.device.type, enabled=False):
         poses = network.camera_head(levels)[-1]
         depth, sure = network.depth_head(levels, images=images, patch_start_idx=special)
         points, _ = network.point_head(levels, images=images, patch_start_idx=special)
     out = {"poses": poses, "depth": depth[..., 0], "depth_confidence": sure, "points": points}
-    return out, {"encoder": encoded - start, "heads": now(images) - encoded}
+    return out, {"encoder": encoded - start, "heads": now(images.device.type) - encoded}
 
 
 def our_parts(network: Vggt, images: Tensor) -> Parts:
     """As of theirs; `project`, which happens between the blocks, counts among the heads."""
-    start = now(images)
+    start = now(images.device.type)
     projecting = 0.0
     project = Dpt.project
 
     def timed(*arguments: Any) -> Tensor:
         nonlocal projecting
-        begun = now(images)
+        begun = now(images.device.type)
         result = project(*arguments)
-        projecting += now(images) - begun
+        projecting += now(images.device.type) - begun
         return result
 
     Dpt.project = timed  # type: ignore[method-assign]
     encoded = [0.0]
     handle = network.camera_head.register_forward_pre_hook(
-        lambda *_: encoded.__setitem__(0, now(images))
+        lambda *_: encoded.__setitem__(0, now(images.device.type))
     )
     out = network(images)
-    end = now(images)
+    end = now(images.device.type)
     Dpt.project = project  # type: ignore[method-assign]
     handle.remove()
     names = ("depth", "depth_confidence", "points")
@@ -169,18 +169,7 @@ def our_parts(network: Vggt, images: Tensor) -> Parts:
     return tensors, {"encoder": encoder, "heads": end - start - encoder}
 
 
-def now(like: Tensor) -> float:
-    if like.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def gap(own: Tensor, expected: Tensor) -> float:
-    """The largest difference, in units of the largest entry."""
-    return float((own.float() - expected).abs().max() / expected.abs().max())
-
-
-def peak(side: str, bfloat16: bool) -> float:
+def peak_of(side: str, bfloat16: bool) -> float:
     """Megabytes, measured by a process of its own."""
     command = [sys.executable, *sys.argv, "--peak", side, *(["--bfloat16"] if bfloat16 else [])]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -192,21 +181,7 @@ def peak_of_one(options: argparse.Namespace, images: Tensor) -> float:
     network: Callable[[Tensor], Any] = ours if options.peak == "ours" else theirs
     with torch.autocast(options.device, torch.bfloat16, enabled=options.bfloat16):
         network(images[:, :1, :, :28, :28])  # whatever is set up once
-        if images.is_cuda:
-            before = torch.cuda.memory_allocated()
-            torch.cuda.reset_peak_memory_stats()
-            network(images)
-            return (torch.cuda.max_memory_allocated() - before) / 2**20
-        Path("/proc/self/clear_refs").write_text("5")
-        before = status("VmRSS")
-        network(images)
-        return (status("VmHWM") - before) / 2**10
-
-
-def status(entry: str) -> int:
-    """Kilobytes that the system reports of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(entry))
+        return peak(lambda: network(images), options.device)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ at most, in a process of its own. `both ways` is the predictor with backward tra
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -24,6 +23,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
+from side_by_side import peak, timed
 from worldline.models.cotracker3 import PUBLISHED, CoTracker3
 from worldline.models.cotracker3_online import Stream
 from worldline.models.cotracker3_tracking import track
@@ -196,33 +196,6 @@ def clip(options: Options) -> tuple[Tensor, Tensor]:
     places = torch.rand(1, options.points, 2, generator=generator)
     queries = torch.cat([frames, places * torch.tensor([width - 1, height - 1])], dim=-1)
     return video[None].to(options.device), queries.to(options.device)
-
-
-def timed(run: Run, device: str) -> tuple[float, Tensor]:
-    """Seconds, and the tracks."""
-    start = time.perf_counter()
-    tracks = run()
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start, tracks
-
-
-def peak(run: Run, device: str) -> float:
-    """MB that a run adds at most to what there was before it."""
-    if device != "cpu":
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        run()
-        return (torch.cuda.max_memory_allocated() - before) / 1e6
-    before = resident("VmRSS")
-    run()
-    return (resident("VmHWM") - before) / 1e6
-
-
-def resident(line: str) -> int:
-    """Bytes of this process in memory: now (VmRSS), at most so far (VmHWM)."""
-    status = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(entry.split()[1]) for entry in status if entry.startswith(line))
 
 
 def child(case: str, side: tuple[str, str], options: Options) -> float:

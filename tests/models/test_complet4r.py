@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
+from small_networks import COMPLET4R, VGGT
 from worldline.errors import InputError
 from worldline.models.complet4r import (
     PUBLISHED,
@@ -14,23 +15,8 @@ from worldline.models.complet4r import (
     renamed,
     renamed_vggt,
 )
-from worldline.models.vggt import Vggt, VggtConfig, cameras_of
+from worldline.models.vggt import Vggt, cameras_of
 from worldline.threads import one_thread
-
-SIZES = {
-    "dim": 32,
-    "depth": 4,
-    "heads": 2,
-    "dino_depth": 1,
-    "dino_heads": 2,
-    "levels": (0, 1, 2, 3),
-    "features": 16,
-    "channels": (8, 8, 16, 16),
-    "camera_depth": 1,
-    "camera_heads": 2,
-    "image": 42,
-}
-SMALL = Complet4rConfig(**SIZES)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,17 +28,17 @@ def without_threads():
 @pytest.fixture(scope="module")
 def vggt() -> Vggt:
     torch.manual_seed(0)
-    track = {"track_features": 16, "track_hidden": 16, "track_heads": 2, "track_depth": 1}
-    network = Vggt(VggtConfig(**SIZES, **track)).eval().requires_grad_(False)
+    network = Vggt(VGGT).eval().requires_grad_(False)
     for name, parameter in network.named_parameters():
         if name.endswith(("camera_token", "register_token", "gamma")):  # all but nothing at first
             torch.nn.init.normal_(parameter, std=0.5)
+    torch.nn.init.constant_(network.camera_head.pose_branch.fc2.bias[-2:], 1.0)  # fields of view
     return network
 
 
 def started(vggt: Vggt, **choices) -> Complet4r:
     torch.manual_seed(1)
-    network = Complet4r.from_vggt(vggt.state_dict(), replace(SMALL, **choices))
+    network = Complet4r.from_vggt(vggt.state_dict(), replace(COMPLET4R, **choices))
     return network.eval().requires_grad_(False)
 
 
@@ -143,9 +129,9 @@ def test_own_points_are_seen_by_their_cameras_where_they_came_from(vggt, images)
 
 def test_what_does_not_fit_is_said(vggt, images):
     with pytest.raises(InputError, match="fusion is 'mix'"):
-        replace(SMALL, fusion="mix")
+        replace(COMPLET4R, fusion="mix")
     with pytest.raises(InputError, match="not the weights of such a VGGT"):
-        Complet4r.from_vggt(vggt.state_dict(), Complet4rConfig(**asdict(SMALL) | {"depth": 3}))
+        Complet4r.from_vggt(vggt.state_dict(), Complet4rConfig(**asdict(COMPLET4R) | {"depth": 3}))
     offsets = started(vggt, representation="offset")
     with pytest.raises(InputError, match="predicts offsets"):
         offsets.aggregate(offsets.encode(images), torch.tensor([[1]]))

@@ -6,28 +6,13 @@ import sys
 import pytest
 import torch
 
+from small_networks import COTRACKER3 as SMALL
 from worldline.errors import InputError
 from worldline.models import cotracker3
-from worldline.models.cotracker3 import PUBLISHED, CoTracker3, CoTracker3Config, renamed
+from worldline.models.cotracker3 import PUBLISHED, CoTracker3, renamed
 from worldline.models.cotracker3_online import Stream
 from worldline.models.golden.__main__ import main
 from worldline.nn import sampling
-
-SMALL = CoTracker3Config(
-    window=6,
-    resolution=(32, 48),
-    latent=8,
-    levels=2,
-    radius=1,
-    correlation_hidden=8,
-    correlation_width=8,
-    width=16,
-    heads=2,
-    mlp_ratio=2.0,
-    time_depth=2,
-    space_depth=1,
-    virtual_tracks=3,
-)
 
 
 @pytest.fixture(autouse=True)

@@ -6,26 +6,13 @@ from functools import partial
 import pytest
 import torch
 
+from small_networks import COTRACKER3
 from worldline.errors import InputError
 from worldline.models import cotracker3_tracking
-from worldline.models.cotracker3 import CoTracker3, CoTracker3Config, Tracks
+from worldline.models.cotracker3 import CoTracker3, Tracks
 from worldline.models.cotracker3_tracking import context_grid, every_pixel
 
-SMALL = CoTracker3Config(
-    window=4,
-    resolution=(32, 48),
-    latent=8,
-    levels=2,
-    radius=1,
-    correlation_hidden=8,
-    correlation_width=8,
-    width=16,
-    heads=2,
-    mlp_ratio=2.0,
-    time_depth=1,
-    space_depth=1,
-    virtual_tracks=3,
-)
+SMALL = replace(COTRACKER3, window=4, time_depth=1)
 track = partial(cotracker3_tracking.track, context=2, iterations=2)
 FRAMES = torch.randint(
     256, (9, 40, 50, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)

@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+import small_networks
 from worldline.models.da3 import (
     DA3,
     NOT_SKY,
@@ -23,14 +24,11 @@ from worldline.models.da3 import (
 from worldline.models.golden.__main__ import main
 from worldline.nn.dual_dpt import Geometry
 
-SMALL = DA3Config(48, 8, 3, 4, (4, 5, 6, 7), 16, (8, 8, 16, 16), camera_depth=1, camera_heads=3)
-SMALL_MONO = DA3MonoConfig(48, 4, 3, (0, 1, 2, 3), 16, (8, 8, 16, 16))
-
 
 @pytest.fixture(scope="module")
 def network() -> DA3:
     torch.manual_seed(0)
-    return DA3(SMALL).eval().requires_grad_(False)
+    return DA3(small_networks.DA3).eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +99,7 @@ def test_heads_in_chunks_are_heads_at_once(network, images):
         images, lambda i, level: level.mixed.unflatten(2, (3, 4)).movedim(-1, 2)[:, :, :8].float()
     )
     maps = [m.expand(-1, -1, c, -1, -1) if c == 8 else torch.cat([m, m], 2)
-            for m, c in zip(maps, SMALL.channels, strict=True)]  # fmt: skip
+            for m, c in zip(maps, small_networks.DA3.channels, strict=True)]  # fmt: skip
     whole = network.head.geometry(maps, size, chunk=99)
     parts = network.head.geometry(maps, size, chunk=2)
     torch.testing.assert_close(whole.depth, parts.depth, rtol=1e-5, atol=1e-6)
@@ -140,7 +138,11 @@ def test_the_scale_is_that_of_the_metres(network):
 
 def test_the_nested_model_scales_points_cameras_and_rays_alike(images):
     torch.manual_seed(0)
-    nested = DA3Nested(DA3NestedConfig(SMALL, SMALL_MONO)).eval().requires_grad_(False)
+    nested = (
+        DA3Nested(DA3NestedConfig(small_networks.DA3, small_networks.DA3_MONO))
+        .eval()
+        .requires_grad_(False)
+    )
     plain, metric = nested.da3(images), nested(images)
     scale = (metric.cameras[..., :3] / plain.cameras[..., :3]).mean()
     assert scale != 1
@@ -157,7 +159,7 @@ def test_the_encoder_compiles_without_a_graph_break():
     script = f"""
 import torch
 from worldline.models.da3 import DA3, DA3Config
-network = DA3({SMALL!r}).eval()
+network = DA3({small_networks.DA3!r}).eval()
 encode = lambda x: network.backbone(x, lambda _, level: level.mixed, reference="balanced")
 with torch.inference_mode():
     found = torch._dynamo.explain(encode)(torch.randn(1, 4, 3, 42, 56))

@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from worldline.models.fourrc import PUBLISHED, FourRC, FourRCConfig, renamed
+from small_networks import FOUR_RC
+from worldline.models.fourrc import PUBLISHED, FourRC, renamed
 from worldline.models.golden.__main__ import main
 
-SMALL = FourRCConfig(48, 8, 3, 4, (4, 5, 6, 7), 16, (8, 8, 16, 16), motion_depth=2, motion_heads=2)
 SIZE = (140, 210)
 
 
 @pytest.fixture(scope="module")
 def network() -> FourRC:
     torch.manual_seed(0)
-    network = FourRC(SMALL).eval().requires_grad_(False)
+    network = FourRC(FOUR_RC).eval().requires_grad_(False)
     for block in network.motion_decoder.self_blocks:  # they begin as the identity
         torch.nn.init.normal_(block.adaLN_modulation[1].weight, std=0.1)
     return network

@@ -3,25 +3,10 @@
 import pytest
 import torch
 
+from small_networks import VDPM
 from worldline.models.golden.__main__ import main
-from worldline.models.vdpm import PUBLISHED, Vdpm, VdpmConfig, renamed
+from worldline.models.vdpm import PUBLISHED, Vdpm, renamed
 from worldline.threads import one_thread
-
-SMALL = VdpmConfig(
-    dim=32,
-    depth=4,
-    heads=2,
-    dino_depth=1,
-    dino_heads=2,
-    levels=(0, 1, 2, 3),
-    features=16,
-    channels=(8, 8, 16, 16),
-    camera_depth=1,
-    camera_heads=2,
-    image=42,
-    decoder_depth=1,
-    decoder_heads=2,
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,7 +18,7 @@ def without_threads():
 @pytest.fixture(scope="module")
 def network() -> Vdpm:
     torch.manual_seed(0)
-    return Vdpm(SMALL).eval().requires_grad_(False)
+    return Vdpm(VDPM).eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")

@@ -9,20 +9,19 @@ import pytest
 import torch
 
 import worldline
+from small_networks import FOUR_RC
 from worldline.errors import InputError
 from worldline.geometry.alignment import umeyama
 from worldline.io import Clip
-from worldline.models.fourrc import FourRC, FourRCConfig, world_points
+from worldline.models.fourrc import FourRC, world_points
 from worldline.models.weights import save_weights
 from worldline.systems.feedforward.fitted import fitted, images
-
-SMALL = FourRCConfig(48, 6, 3, 2, (2, 3, 4, 5), 16, (8, 8, 16, 16), motion_depth=2, motion_heads=2)
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     torch.manual_seed(0)
-    network = FourRC(SMALL)
+    network = FourRC(FOUR_RC)
     for block in network.motion_decoder.self_blocks:  # they begin as the identity
         torch.nn.init.normal_(block.adaLN_modulation[1].weight, std=0.1)
     torch.nn.init.constant_(network.cam_dec.fc_fov[0].bias, 1.0)  # a lens that one can buy
@@ -100,7 +99,7 @@ def test_a_loaded_scene_needs_no_video_but_its_own_weights(saved, scene, weights
         with pytest.raises(InputError, match="are needed at"):
             worldline.load_scene(copy).displacement(0, 4)
         torch.manual_seed(5)
-        save_weights(FourRC(SMALL), weights)
+        save_weights(FourRC(FOUR_RC), weights)
         with pytest.raises(InputError, match="other weights"):
             worldline.load_scene(copy).displacement(0, 4)
     finally:

@@ -7,26 +7,13 @@ import pytest
 import torch
 
 import worldline
+from small_networks import COMPLET4R
 from worldline.errors import InputError
-from worldline.models.complet4r import Complet4r, Complet4rConfig, own_points
+from worldline.models.complet4r import Complet4r, own_points
 from worldline.models.weights import save_weights
 from worldline.scene import motion
 from worldline.systems.feedforward.fitted import images
 from worldline.threads import one_thread
-
-SMALL = Complet4rConfig(
-    dim=32,
-    depth=4,
-    heads=2,
-    dino_depth=1,
-    dino_heads=2,
-    levels=(0, 1, 2, 3),
-    features=16,
-    channels=(8, 8, 16, 16),
-    camera_depth=1,
-    camera_heads=2,
-    image=42,
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,7 +25,7 @@ def without_threads():
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     torch.manual_seed(0)
-    network = Complet4r(SMALL)
+    network = Complet4r(COMPLET4R)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.endswith(("_token", "gamma")):  # all but nothing at first

@@ -4,50 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+import small_networks
 import worldline
 from worldline.errors import InputError
-from worldline.models.cotracker3 import CoTracker3, CoTracker3Config
-from worldline.models.da3 import DA3, DA3Config, DA3MonoConfig, DA3Nested, DA3NestedConfig
-from worldline.models.vggt import Vggt, VggtConfig
+from worldline.models.cotracker3 import CoTracker3
+from worldline.models.da3 import DA3, DA3Nested, DA3NestedConfig
+from worldline.models.vggt import Vggt
 from worldline.models.weights import save_weights
 from worldline.systems.lifted.motion import in_world, mobility, spread
-
-VIEWS = DA3Config(48, 6, 3, 2, (2, 3, 4, 5), 16, (8, 8, 16, 16), camera_depth=1, camera_heads=3)
-POINTS = VggtConfig(
-    dim=32,
-    depth=4,
-    heads=2,
-    dino_depth=1,
-    dino_heads=2,
-    levels=(0, 1, 2, 3),
-    features=16,
-    channels=(8, 8, 16, 16),
-    camera_depth=1,
-    camera_heads=2,
-    image=42,
-    track_features=16,
-    track_hidden=16,
-    track_heads=2,
-    track_depth=1,
-    track_virtual=4,
-    track_levels=2,
-    track_radius=1,
-)
-FOLLOWS = CoTracker3Config(
-    window=6,
-    resolution=(32, 48),
-    latent=8,
-    levels=2,
-    radius=1,
-    correlation_hidden=8,
-    correlation_width=8,
-    width=16,
-    heads=2,
-    time_depth=1,
-    space_depth=1,
-    virtual_tracks=3,
-)
-METRIC = DA3MonoConfig(48, 4, 3, (0, 1, 2, 3), 16, (8, 8, 16, 16))
 
 
 @pytest.fixture(scope="module")
@@ -77,21 +41,23 @@ def checked(scene, metric=False):
 
 def test_depth_anything_with_optical_flow(video, saved):
     torch.manual_seed(0)
-    scene = checked(worldline.reconstruct(video, system="da3", weights=saved(DA3(VIEWS))))
+    scene = checked(
+        worldline.reconstruct(video, system="da3", weights=saved(DA3(small_networks.DA3)))
+    )
     assert scene.provenance["tracker"] == "chained optical flow"
     assert scene.frames.shape == (5, 84, 112, 3)
 
 
 def test_the_nested_model_is_metric(video, saved):
     torch.manual_seed(0)
-    weights = saved(DA3Nested(DA3NestedConfig(VIEWS, METRIC)))
+    weights = saved(DA3Nested(DA3NestedConfig(small_networks.DA3, small_networks.DA3_MONO)))
     checked(worldline.reconstruct(video, system="da3", weights=weights), metric=True)
 
 
 def test_vggt_with_a_tracking_network(video, saved):
     torch.manual_seed(0)
-    vggt = saved(Vggt(POINTS), "vggt")
-    tracker = saved(CoTracker3(FOLLOWS), "tracker")
+    vggt = saved(Vggt(small_networks.VGGT), "vggt")
+    tracker = saved(CoTracker3(small_networks.COTRACKER3), "tracker")
     scene = checked(worldline.reconstruct(video, system="vggt", weights=vggt, tracker=tracker))
     assert scene.provenance["tracker"] == "cotracker3"
 
@@ -103,7 +69,10 @@ def test_given_cameras_set_poses_and_unit(video, saved, tmp_path):
     np.savez(tmp_path / "cameras.npz", world_from_camera=poses, intrinsics=np.tile(lens, (5, 1, 1)))
     torch.manual_seed(0)
     scene = worldline.reconstruct(
-        video, system="da3", weights=saved(DA3(VIEWS)), cameras_from=tmp_path / "cameras.npz"
+        video,
+        system="da3",
+        weights=saved(DA3(small_networks.DA3)),
+        cameras_from=tmp_path / "cameras.npz",
     )
     np.testing.assert_allclose(scene.cameras.world_from_camera, poses, atol=1e-5)
     np.testing.assert_allclose(scene.cameras.intrinsics[0, 0, 0], 100.0)
@@ -111,7 +80,7 @@ def test_given_cameras_set_poses_and_unit(video, saved, tmp_path):
 
 def test_weights_of_another_network_are_refused(video, saved):
     torch.manual_seed(0)
-    tracker = saved(CoTracker3(FOLLOWS))
+    tracker = saved(CoTracker3(small_networks.COTRACKER3))
     with pytest.raises(InputError, match="takes those of vggt"):
         worldline.reconstruct(video, system="vggt", weights=tracker)
     with pytest.raises(InputError, match="leave out --cameras rays"):

@@ -85,3 +85,24 @@ def inverse_motion(motion: Float[Tensor, "*shape 3 4"]) -> Float[Tensor, "*shape
     """The rigid motion back."""
     turned = motion[..., :3].mT
     return torch.cat([turned, -turned @ motion[..., 3:]], dim=-1)
+
+
+def points_of_pixels(
+    depth: Float[Tensor, "*shape H W"],
+    world_from_camera: Float[Tensor, "*shape 3 4"],
+    intrinsics: Float[Tensor, "*shape 3 3"],
+) -> Float[Tensor, "*shape H W 3"]:
+    """World points at z-depths, as these networks unproject: the first pixel lies at (0, 0).
+
+    That is where its centre lies if the principal point is moved by half a pixel.
+    """
+    height, width = depth.shape[-2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, device=depth.device, dtype=depth.dtype),
+        torch.arange(width, device=depth.device, dtype=depth.dtype),
+        indexing="ij",
+    )
+    pixels = torch.stack([x, y, torch.ones_like(x)], dim=-1).flatten(0, 1)
+    rays = pixels @ torch.linalg.inv(intrinsics).mT @ world_from_camera[..., :3].mT
+    points = rays * depth.flatten(-2)[..., None] + world_from_camera[..., None, :, 3]
+    return points.unflatten(-2, (height, width))

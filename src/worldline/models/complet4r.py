@@ -30,13 +30,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from worldline.errors import InputError
-from worldline.geometry.pose_encoding import inverse_motion
+from worldline.geometry.pose_encoding import decode_camera, inverse_motion, points_of_pixels
 from worldline.models.vggt import (
     Aggregator,
     AggregatorConfig,
     CameraHead,
     behind,
-    cameras_of,
     depth_of,
     dpt_config,
     own_precision,
@@ -222,15 +221,5 @@ def own_points(
     poses: Float[Tensor, "B S 9"], depth: Float[Tensor, "B S H W"]
 ) -> Float[Tensor, "B S H W 3"]:
     """Points of all pixels at their frames' own times, from cameras and depth."""
-    rows, columns = depth.shape[-2:]
-    motion, intrinsics = cameras_of(poses, (rows, columns))
-    world = inverse_motion(motion.flatten(0, 1)).unflatten(0, motion.shape[:2])
-    y, x = torch.meshgrid(
-        torch.arange(rows, dtype=depth.dtype, device=depth.device),
-        torch.arange(columns, dtype=depth.dtype, device=depth.device),
-        indexing="ij",
-    )
-    pixels = torch.stack([x, y, torch.ones_like(x)], dim=-1).flatten(0, 1)
-    rays = pixels @ torch.linalg.inv(intrinsics).mT  # [B,S,HW,3]
-    points = (rays * depth.flatten(2)[..., None]) @ world[..., :3].mT + world[..., None, :, 3]
-    return points.unflatten(2, (rows, columns))
+    motion, intrinsics = decode_camera(poses, (depth.shape[-2], depth.shape[-1]))
+    return points_of_pixels(depth, inverse_motion(motion), intrinsics)

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from worldline.geometry.pose_encoding import decode_camera
+from worldline.geometry.pose_encoding import decode_camera, points_of_pixels
 from worldline.models.da3 import DA3Config, project_level
 from worldline.nn.activations import confidence, inverse_log
 from worldline.nn.anyview import AnyView, Level
@@ -305,23 +305,10 @@ class FourRC(nn.Module):
 
 
 def world_points(views: FourRCViews) -> Float[Tensor, "B S H W 3"]:
-    """P_i(t_i): depth along the rays of the decoded cameras, in the world.
-
-    The network's pixels begin at 0: the ray of the top-left pixel goes through (0, 0), which is
-    where its centre lies if the principal point is moved by half a pixel.
-    """
-    height, width = views.geometry.depth.shape[-2:]
-    motion, intrinsics = decode_camera(views.cameras, (height, width))
+    """P_i(t_i): depth along the rays of the decoded cameras, in the world."""
     depth = views.geometry.depth
-    y, x = torch.meshgrid(
-        torch.arange(height, device=depth.device, dtype=depth.dtype),
-        torch.arange(width, device=depth.device, dtype=depth.dtype),
-        indexing="ij",
-    )
-    pixels = torch.stack([x, y, torch.ones_like(x)], dim=-1)
-    rays = pixels.flatten(0, 1) @ intrinsics.inverse().mT @ motion[..., :3].mT
-    points = rays * depth.flatten(-2)[..., None] + motion[..., None, :, 3]
-    return points.unflatten(-2, (height, width))
+    motion, intrinsics = decode_camera(views.cameras, (depth.shape[-2], depth.shape[-1]))
+    return points_of_pixels(depth, motion, intrinsics)
 
 
 def renamed(name: str) -> str | None:
