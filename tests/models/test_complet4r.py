@@ -32,7 +32,9 @@ def vggt() -> Vggt:
     for name, parameter in network.named_parameters():
         if name.endswith(("camera_token", "register_token", "gamma")):  # all but nothing at first
             torch.nn.init.normal_(parameter, std=0.5)
-    torch.nn.init.constant_(network.camera_head.pose_branch.fc2.bias[-2:], 1.0)  # fields of view
+    torch.nn.init.constant_(
+        network.camera_head.pose_branch.fc2.bias[-2:], 0.25
+    )  # of four additions
     return network
 
 

@@ -32,6 +32,8 @@ from worldline.nn.dual_dpt import DualDpt, Geometry
 from worldline.nn.rope import Rotation, patch_positions, positions_with_specials, rotation
 from worldline.nn.transformer import AdaLNBlock, CrossBlock
 
+PAIRS = {"cpu": 2, "cuda": 32}  # that are decoded at once
+
 
 @dataclass(frozen=True)
 class FourRCConfig:
@@ -232,13 +234,14 @@ class FourRC(nn.Module):
         targets: Sequence[int],
         pixels: Float[Tensor, "M 2"] | None = None,
         *,
-        pairs: int = 8,
+        pairs: int | None = None,
     ) -> Displacement:
         """dP from the own time of every source frame to that of every target frame (eq. 5).
 
         pixels: integer (x, y) to ask for; None asks for all. What they cost is the decoder, which
             needs all patches, and of the head what lies around them.
-        pairs: how many (source, target) to decode at once; fewer if memory runs out.
+        pairs: how many (source, target) to decode at once; None: as many as pay on the device.
+            Fewer if memory runs out.
         Returns shapes [B,Q,T,H,W] or [B,Q,T,M] for Q sources and T targets.
         """
         return Displacement(
@@ -257,10 +260,11 @@ class FourRC(nn.Module):
         targets: Sequence[int],
         pixels: Float[Tensor, "M 2"] | None = None,
         *,
-        pairs: int = 8,
+        pairs: int | None = None,
     ) -> Iterator[Displacement]:
         """As `displacement`, some targets after others, so that all N x N need not be held."""
         batch = latent.patches[0].shape[0]
+        pairs = pairs or PAIRS["cuda" if latent.patches[0].is_cuda else "cpu"]
         at_once = max(1, pairs // max(1, len(sources) * batch))
 
         def decode(part: slice) -> Displacement:
@@ -297,7 +301,7 @@ class FourRC(nn.Module):
             tokens = tokens[:, :, 1:].flatten(0, 1).to(self.track_head.norm.weight.dtype)
             maps.append(self.track_head.project(level, tokens, size))
         if pixels is None:
-            raw = self.track_head.read(self.track_head.fuse(maps, size), size).movedim(1, -1)
+            raw = self.track_head.predict(maps, size).movedim(1, -1)
         else:
             raw = read_pixels(self.track_head, maps, size, pixels)
         raw = raw.unflatten(0, (len(targets), len(sources))).transpose(0, 1)

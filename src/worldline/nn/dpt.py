@@ -13,8 +13,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from worldline.nn.chunking import in_batches
+
 READ_OFF = 32  # channels in front of the last layer
-AT_ONCE = 2**25  # entries of full-size maps that are computed at a time
+AT_ONCE = {"cpu": 2**24, "cuda": 2**28}  # entries of full-size maps at a time: what pays
 
 
 @dataclass(frozen=True)
@@ -176,13 +178,17 @@ class Dpt(nn.Module):
         self, maps: Sequence[Float[Tensor, "B _ h w"]], size: tuple[int, int]
     ) -> Float[Tensor, "B outputs H W"]:
         """The outputs from the levels' maps, a few images at a time: large maps are passing."""
-        step = max(1, AT_ONCE // (self.sizes.features * size[0] * size[1]))
-        return torch.cat(
-            [
-                self.read(self.fuse([level[i : i + step] for level in maps], size), size)
-                for i in range(0, len(maps[0]), step)
-            ]
-        )
+
+        def of_part(part: slice) -> Tensor:
+            return self.read(self.fuse([level[part] for level in maps], size), size)
+
+        parts = in_batches(of_part, len(maps[0]), self.at_once(maps[0], size), "images")
+        return torch.cat([result for _, result in parts])
+
+    def at_once(self, like: Tensor, size: tuple[int, int]) -> int:
+        """How many images of `size` to compute at a time where `like` is."""
+        entries = AT_ONCE["cuda" if like.is_cuda else "cpu"]
+        return max(1, entries // (self.sizes.features * size[0] * size[1]))
 
     def project(
         self, level: int, tokens: Float[Tensor, "B P C"], size: tuple[int, int]

@@ -80,10 +80,14 @@ class DualDpt(Dpt):
         maps: Sequence[Float[Tensor, "B S _ h w"]],
         size: tuple[int, int],
         *,
-        chunk: int = 8,
+        chunk: int | None = None,
         coarse: bool = False,
     ) -> Geometry:
-        """Depth and rays of all frames from projected levels, `chunk` frames at a time."""
+        """Depth and rays of all frames from projected levels, `chunk` frames at a time.
+
+        None: as many as pay on the device.
+        """
+        chunk = chunk or self.at_once(maps[0], size)
         batch, frames = maps[0].shape[:2]
         flat = [level.flatten(0, 1) for level in maps]
 
