@@ -32,13 +32,14 @@ Run = Callable[[], Tensor]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--published", type=Path, required=True)
+    parser.add_argument("--published", type=Path, help="leave out to time queries of ours alone")
     parser.add_argument("--blocks", type=int, default=12)
     parser.add_argument("--frames", type=int, default=4)
     parser.add_argument("--size", type=int, nargs=2, default=(154, 280), help="height and width")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bfloat16", action="store_true", help="queries of ours in bfloat16")
     parser.add_argument("--compiled", action="store_true", help="compile our encoder")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -46,6 +47,12 @@ def main() -> None:
     with torch.no_grad():
         if options.peak:
             print(peak_of_one(options))
+        elif options.published is None:
+            ours = FourRC(sizes(options)).to(options.device).eval()
+            for part in FourRC.TRUNK if options.bfloat16 else ():
+                halve(ours.get_submodule(part), torch.bfloat16)
+            images = torch.rand(1, options.frames, 3, *options.size, device=options.device)
+            cost_of_queries(ours, ours.encode(images)[0], images, options)
         else:
             compare(options)
 
@@ -98,19 +105,7 @@ def compare(options: Namespace) -> None:
 
 def pair(options: Namespace) -> tuple[Any, FourRC]:
     """The published network and ours, with the same random weights."""
-    levels = tuple(range(options.blocks))[-7::2] if options.blocks < 40 else (19, 27, 33, 39)
-    start = 13 if options.blocks == 40 else 3
-    config = FourRCConfig(
-        dim=1536,
-        depth=options.blocks,
-        heads=24,
-        alternate_from=start,
-        levels=levels,
-        features=256,
-        channels=(256, 512, 1024, 1024),
-        motion_depth=4,
-        motion_heads=16,
-    )
+    config = sizes(options)
     theirs = published(options, config).to(options.device).eval()
     generator = torch.Generator().manual_seed(0)
     for parameter in theirs.parameters():
@@ -121,6 +116,23 @@ def pair(options: Namespace) -> tuple[Any, FourRC]:
     if options.compiled:
         ours.backbone.compile()
     return theirs, ours
+
+
+def sizes(options: Namespace) -> FourRCConfig:
+    """The published ones, but for the number of blocks."""
+    levels = tuple(range(options.blocks))[-7::2] if options.blocks < 40 else (19, 27, 33, 39)
+    start = 13 if options.blocks == 40 else 3
+    return FourRCConfig(
+        dim=1536,
+        depth=options.blocks,
+        heads=24,
+        alternate_from=start,
+        levels=levels,
+        features=256,
+        channels=(256, 512, 1024, 1024),
+        motion_depth=4,
+        motion_heads=16,
+    )
 
 
 def published(options: Namespace, config: FourRCConfig) -> Any:
@@ -244,7 +256,7 @@ def cost_of_queries(ours: FourRC, latent: Latent, images: Tensor, options: Names
         {name: timed(run, options.device)[0] for name, run in runs.items()}
         for _ in range(options.repeats + 1)
     ][1:]
-    print("queries (ours, float32):")
+    print(f"queries (ours, {latent.patches[0].dtype}):")
     for name in runs:
         share = statistics.median(r[name] / r["encode"] for r in rounds)
         print(f"  {name:24}: {min(r[name] for r in rounds):7.3f} s, {share:.1%} of the encoding")

@@ -44,7 +44,10 @@ def images(
     frames: UInt8[np.ndarray, "N H W 3"], device: torch.device, *, imagenet: bool = False
 ) -> Float[Tensor, "1 N 3 H W"]:
     """Frames as a network's input, in [0,1]; with `imagenet`, normalised as for ImageNet."""
-    pixels = torch.from_numpy(np.array(frames)).to(device, non_blocking=True)
+    pixels = torch.from_numpy(np.array(frames))
+    if device.type == "cuda":
+        pixels = pixels.pin_memory()  # copied while the first kernels are queued
+    pixels = pixels.to(device, non_blocking=True)
     scaled = pixels.permute(0, 3, 1, 2).float() / 255
     if imagenet:
         mean = scaled.new_tensor(IMAGENET_MEAN)[:, None, None]
