@@ -32,7 +32,7 @@ from worldline.nn.dual_dpt import DualDpt, Geometry
 from worldline.nn.rope import Rotation, patch_positions, positions_with_specials, rotation
 from worldline.nn.transformer import AdaLNBlock, CrossBlock
 
-PAIRS = {"cpu": 2, "cuda": 32}  # that are decoded at once
+PAIRS = {"cpu": 4, "cuda": 32}  # that are decoded at once
 
 
 @dataclass(frozen=True)
