@@ -78,6 +78,16 @@ def test_chosen_pixels_are_those_of_the_dense_map(scene):
         np.testing.assert_allclose(sparse, dense[row, column], atol=1e-4)
 
 
+def test_answers_that_were_kept_are_those_that_are_decoded_anew(saved, scene):
+    first = scene.displacement(3, [0, 1])
+    pixels = np.array([[10.5, 20.5], [100.5, 60.5]])
+    kept = scene.displacement(3, [1, 0], pixels)
+    anew = worldline.load_scene(saved)
+    np.testing.assert_allclose(anew.displacement(3, [1, 0], pixels), kept, atol=1e-4)
+    np.testing.assert_array_equal(scene.displacement(3, [0, 1]), first)
+    np.testing.assert_allclose(kept[::-1], first[:, [20, 60], [10, 100]], atol=1e-6)
+
+
 def test_motion_is_zero_at_home_and_linear_between_frames(scene):
     assert not scene.displacement(2, 2).any()
     ends = scene.displacement(2, [3, 4])
