@@ -1,0 +1,1 @@
+"""Training: what networks are told about their errors."""
