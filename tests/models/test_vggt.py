@@ -7,7 +7,7 @@ import torch
 
 from small_networks import VGGT
 from worldline.models.golden.__main__ import main
-from worldline.models.vggt import PUBLISHED, Vggt, VggtConfig, prepare, renamed
+from worldline.models.vggt import PUBLISHED, Vggt, VggtConfig, renamed
 from worldline.nn import dpt
 from worldline.threads import one_thread
 
@@ -91,12 +91,3 @@ def test_bfloat16_blocks_keep_heads_in_float32(way, images):
         out = network(images)
     assert out.depth.dtype == out.poses.dtype == torch.float32
     assert 0 < (out.depth - expected.depth).abs().max() < 0.02 * expected.depth.max()
-
-
-def test_frames_are_prepared_whole_with_sides_of_whole_patches():
-    frames = torch.full((2, 100, 180, 3), 255, dtype=torch.uint8)
-    images = prepare(frames)
-    assert images.shape == (1, 2, 3, 294, 518)
-    torch.testing.assert_close(images, torch.ones_like(images))
-    assert prepare(frames.transpose(1, 2)).shape == (1, 2, 3, 518, 294)
-    assert prepare(frames[:, :1], long_side=28).shape == (1, 2, 3, 14, 28)

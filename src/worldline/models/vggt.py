@@ -17,7 +17,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from worldline.geometry.pose_encoding import decode_camera
@@ -75,21 +75,6 @@ PUBLISHED = {"vggt-1b": VggtConfig()}
 def renamed(name: str) -> str:
     """The name of a published tensor in `Vggt`: the same one, less what training put before it."""
     return name.removeprefix("module.").removeprefix("model.")
-
-
-def prepare(
-    frames: UInt8[Tensor, "N H W 3"], long_side: int = 518, patch: int = 14
-) -> Float[Tensor, "1 N 3 h w"]:
-    """Frames as a batch of one video in [0,1], sides multiples of `patch`, none above long_side.
-
-    The whole picture is kept: sides are rounded on their own (published code crops tall ones).
-    """
-    height, width = frames.shape[1:3]
-    patches = long_side / max(height, width) / patch  # to a pixel
-    rows, columns = (max(1, min(round(s * patches), long_side // patch)) for s in (height, width))
-    size = (rows * patch, columns * patch)
-    images = frames.permute(0, 3, 1, 2).float() / 255
-    return F.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)[None]
 
 
 class Aggregator(nn.Module):
@@ -343,7 +328,7 @@ class Vggt(nn.Module):
     ) -> VggtOutput:
         """Everything about a video; tracks only if there are queries.
 
-        images: in [0,1], sides multiples of the patch (see `prepare`).
+        images: in [0,1], sides multiples of the patch.
         queries: (x, y) in the first frame, in pixels that count from 0 at the first one's centre.
         """
         batch, size = len(images), (images.shape[-2], images.shape[-1])
